@@ -1,0 +1,90 @@
+"""What a method offers. Widgets, runs and protocols know methods only through this page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from skelbench.skeleton.clip import Batch
+from skelbench.skeleton.topology import Topology
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What one training step gives back.
+
+    Attributes:
+        loss: scalar to call ``backward`` on.
+        parts: named scalars that make up or explain the loss (detached).
+        out: named intermediates a probe or picture may ask for (detached): ``query``, ``key``, ``positives``, ``prototypes`` ...
+    """
+
+    loss: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    out: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Where a method looks. Fields it does not have are None.
+
+    Attributes:
+        joints: weight of every joint in every frame (N, T, V).
+        pairs: joint-to-joint weights per head (N, heads, V, V).
+        frames: weight of every frame (N, T).
+    """
+
+    joints: Tensor | None = None
+    pairs: Tensor | None = None
+    frames: Tensor | None = None
+
+
+class Method(nn.Module):
+    """A published system. Subclasses nest a frozen, keyword-only dataclass ``Config`` and say what it builds.
+
+    Class attributes:
+        name: key in ``skelbench.methods``.
+        trains: False for the floors, which have nothing to train.
+        supervised: True where ``step`` reads ``batch.labels`` and ``logits`` answers.
+    """
+
+    name: ClassVar[str]
+    trains: ClassVar[bool] = True
+    supervised: ClassVar[bool] = False
+    Config: ClassVar[type]
+
+    @classmethod
+    def build(cls, config: Any, *, topology: Topology, bodies: int, coordinates: int, classes: int, generator: torch.Generator) -> Method:
+        """The method with a fresh encoder for this skeleton; all initial weights come from ``generator``."""
+        raise NotImplementedError
+
+    @property
+    def width(self) -> int:
+        """D of ``features``."""
+        raise NotImplementedError
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Called before the first step of every epoch; stages hang on it."""
+
+    def step(self, batch: Batch, generator: torch.Generator) -> Step:
+        """Loss of one batch of normalised clips. Every random draw comes from ``generator``."""
+        raise NotImplementedError
+
+    def after_step(self, generator: torch.Generator) -> None:
+        """Called after the optimiser moved: queues, prototypes, schedules."""
+
+    def features(self, batch: Batch) -> Tensor:
+        """Frozen representation (N, D), in eval mode and without gradient, whatever mode the module is in."""
+        raise NotImplementedError
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Class scores (N, classes); only where ``supervised``."""
+        raise TypeError(f"{self.name} learns without labels and has no logits; use skelbench.evaluate.linear on its features")
+
+    def explain(self, batch: Batch) -> Explanation:
+        """Where the method looks, where it can say."""
+        return Explanation()

@@ -1,0 +1,148 @@
+"""Clips and batches: what every reader makes, every augmentation changes and every method eats.
+
+Legend of every shape comment in the package: N clips, C coordinates, T frames, V joints, M bodies, D feature width,
+K queue, P positives, S prototypes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skelbench.errors import DataError
+from skelbench.skeleton.topology import Topology
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One recorded movement.
+
+    Attributes:
+        joints: float32 (T, M, V, C), metres; a body that is absent in a frame is all zero there.
+        topology: what the V axis means.
+        fps: frames a second.
+        label: class index, -1 unknown.
+        id: name of the clip in its store.
+        about: subject, camera, setup, class_name ... whatever the source says.
+    """
+
+    joints: np.ndarray
+    topology: Topology
+    fps: float = 30.0
+    label: int = -1
+    id: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = self.joints.shape
+        if self.joints.ndim != 4 or shape[2] != self.topology.V:
+            raise DataError(
+                f"clip {self.id!r}: joints have shape {shape}, wanted (T, M, {self.topology.V}, C) for topology {self.topology.name!r}"
+            )
+
+    @property
+    def present(self) -> np.ndarray:
+        """(T, M) bool: the body was seen in that frame."""
+        return (self.joints != 0).any(axis=(2, 3))
+
+    def __len__(self) -> int:
+        return self.joints.shape[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """Clips of one topology, padded with zeros to a common T.
+
+    Attributes:
+        joints: float32 (N, C, T, V, M).
+        lengths: int64 (N,), frames before the padding.
+        present: bool (N, T, M), the body was seen in that frame.
+        labels: int64 (N,), -1 unknown.
+        ids: clip names, N of them.
+        rows: int64 (N,), row of the clip in its dataset (-1 when it stands in none).
+        frames: video of the multi-modal methods: ``rgb | depth | ir`` -> (N, C, T', H, W).
+    """
+
+    joints: Tensor
+    lengths: Tensor
+    present: Tensor
+    labels: Tensor
+    ids: tuple[str, ...]
+    rows: Tensor
+    frames: Mapping[str, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        if self.joints.ndim != 5:
+            raise DataError(f"a batch holds joints (N, C, T, V, M), got shape {tuple(self.joints.shape)}")
+
+    def __len__(self) -> int:
+        return self.joints.shape[0]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        moved = {k: getattr(self, k).to(device) for k in ("joints", "lengths", "present", "labels", "rows")}
+        frames = {k: v.to(device) for k, v in self.frames.items()} if self.frames else None
+        return replace(self, **moved, frames=frames)
+
+    def with_joints(self, joints: Tensor) -> Batch:
+        """The same clips with other coordinates (N, C, T, V, M); ``lengths`` and ``present`` are kept when T is."""
+        if joints.shape[2] == self.joints.shape[2]:
+            return replace(self, joints=joints)
+        lengths = torch.full_like(self.lengths, joints.shape[2])
+        return replace(self, joints=joints, lengths=lengths, present=(joints != 0).any(dim=3).any(dim=1))
+
+
+def collate(clips: Sequence[Clip], rows: Sequence[int] | None = None) -> Batch:
+    """Stack clips into a batch, zero-padded to the longest and to the most bodies.
+
+    Raises:
+        DataError: no clip given, or clips of different topologies.
+    """
+    if not clips:
+        raise DataError("collate needs at least one clip")
+    first = clips[0]
+    for clip in clips:
+        if clip.topology.V != first.topology.V or clip.joints.shape[3] != first.joints.shape[3]:
+            raise DataError(f"clip {clip.id!r} ({clip.topology.name}) does not fit {first.id!r} ({first.topology.name}) in one batch")
+    T, M = max(len(c) for c in clips), max(c.joints.shape[1] for c in clips)
+    V, C = first.joints.shape[2:]
+    joints = np.zeros((len(clips), T, M, V, C), np.float32)
+    for i, clip in enumerate(clips):
+        joints[i, : len(clip), : clip.joints.shape[1]] = clip.joints
+    return batch_of(
+        joints,
+        lengths=[len(c) for c in clips],
+        labels=[c.label for c in clips],
+        ids=[c.id for c in clips],
+        rows=rows,
+    )
+
+
+def batch_of(
+    joints: np.ndarray,
+    *,
+    lengths: Sequence[int] | np.ndarray | None = None,
+    labels: Sequence[int] | np.ndarray | None = None,
+    ids: Sequence[str] | None = None,
+    rows: Sequence[int] | np.ndarray | None = None,
+) -> Batch:
+    """Batch from one padded array (N, T, M, V, C)."""
+    N, T = joints.shape[:2]
+    x = torch.from_numpy(np.ascontiguousarray(joints, dtype=np.float32))
+
+    def column(values: Any, default: int) -> Tensor:
+        return torch.full((N,), default, dtype=torch.int64) if values is None else torch.as_tensor(np.asarray(values, np.int64))
+
+    return Batch(
+        joints=x.permute(0, 4, 1, 3, 2).contiguous(),  # (N, C, T, V, M)
+        present=(x != 0).any(dim=4).any(dim=3),  # (N, T, M)
+        lengths=column(lengths, T),
+        labels=column(labels, -1),
+        ids=tuple(ids) if ids is not None else tuple(str(i) for i in range(N)),
+        rows=column(rows, -1),
+    )

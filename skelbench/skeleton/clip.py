@@ -108,7 +108,9 @@ def collate(clips: Sequence[Clip], rows: Sequence[int] | None = None) -> Batch:
     first = clips[0]
     for clip in clips:
         if clip.topology.V != first.topology.V or clip.joints.shape[3] != first.joints.shape[3]:
-            raise DataError(f"clip {clip.id!r} ({clip.topology.name}) does not fit {first.id!r} ({first.topology.name}) in one batch")
+            raise DataError(
+                f"clip {clip.id!r} ({clip.topology.name}) does not fit {first.id!r} ({first.topology.name}) in one batch"
+            )
     T, M = max(len(c) for c in clips), max(c.joints.shape[1] for c in clips)
     V, C = first.joints.shape[2:]
     joints = np.zeros((len(clips), T, M, V, C), np.float32)
@@ -146,3 +148,27 @@ def batch_of(
         ids=tuple(ids) if ids is not None else tuple(str(i) for i in range(N)),
         rows=column(rows, -1),
     )
+
+
+def check_joints(x: Tensor, topology: Topology) -> None:
+    """Raises DataError unless ``x`` is (N, C, T, V, M) with the V of the topology."""
+    if x.ndim != 5 or x.shape[3] != topology.V:
+        raise DataError(
+            f"joints have shape {tuple(x.shape)}, wanted (N, C, T, V, M) with V = {topology.V} for topology {topology.name!r}"
+        )
+
+
+def check_lengths(x: Tensor, lengths: Tensor) -> None:
+    """Raises DataError unless ``lengths`` is one whole number in 0..T for each of the N clips of ``x``."""
+    N, T = x.shape[0], x.shape[2]
+    if lengths.shape != (N,) or lengths.is_floating_point():
+        raise DataError(
+            f"lengths have shape {tuple(lengths.shape)} and type {lengths.dtype}, wanted whole numbers, one for each of {N} clips"
+        )
+    if N and (int(lengths.min()) < 0 or int(lengths.max()) > T):
+        raise DataError(f"lengths run from {int(lengths.min())} to {int(lengths.max())}, but the clips have {T} frames")
+
+
+def frame_mask(lengths: Tensor, T: int) -> Tensor:
+    """(N, T) bool: the frame comes before the padding."""
+    return torch.arange(T, device=lengths.device) < lengths[:, None]

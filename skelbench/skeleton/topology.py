@@ -201,7 +201,9 @@ def _pairs(rows: Any) -> Pairs:
 
 def _check_tree(name: str, joints: Sequence[str], parents: Sequence[int]) -> None:
     if len(joints) != len(parents) or not joints:
-        raise DataError(f"topology {name!r}: {len(joints)} joint names but {len(parents)} parents; there must be one parent a joint")
+        raise DataError(
+            f"topology {name!r}: {len(joints)} joint names but {len(parents)} parents; there must be one parent a joint"
+        )
     repeated = {j for j in joints if joints.count(j) > 1}
     if repeated:
         raise DataError(f"topology {name!r}: joint names stand twice: {', '.join(sorted(repeated))}")

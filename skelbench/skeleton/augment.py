@@ -1,8 +1,9 @@
 """Augmentations, each for a whole batch at once: one draw a clip, no loop over clips, frames or joints.
 
-Every function takes joints (N, C, T, V, M) and the numbers of its draw; the ``random_*`` twin draws them from a
-``torch.Generator``. ``Views`` puts them together the way ISC (ACM MM 2021) and HaLP (CVPR 2023) make the views they contrast:
-a random stretch of the clip resized to 64 frames, then exactly one of shear, joint masking, joint corruption.
+A function takes joints (N, C, T, V, M) and the numbers of its draw, or draws them itself from a ``torch.Generator`` where it is
+called ``random_*``; numbers are drawn on the generator's device and in float64. ``Views`` puts them together the way ISC (ACM MM
+2021) and HaLP (CVPR 2023) make the views they contrast: a random stretch of the clip resized to 64 frames, then exactly one of
+shear, joint masking, joint corruption.
 
 A spatial augmentation is linear in the coordinates of a joint, so all of them are one (C, C) matrix a joint: ``Views`` folds
 them into a table (N, V, C, C) and touches the coordinates once.
@@ -15,18 +16,29 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from skelbench.errors import ConfigError, DataError
 from skelbench.skeleton.clip import check_joints, check_lengths
 from skelbench.skeleton.topology import Topology
 
 KINDS = ("none", "shear", "mask", "corrupt")  # what ViewDraw.kind counts
+SHEAR, MASK = 1, 2
 
 
-def _uniform(*shape: int, generator: torch.Generator, like: Tensor | None = None) -> Tensor:
-    """U[0, 1) from the generator's own device; float64, so that a length does not hang on the dtype of the clips."""
-    u = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
-    return u if like is None else u.to(like.device, like.dtype)
+def _check_shape(name: str, given: Tensor, wanted: tuple[int, ...]) -> None:
+    if given.shape != wanted:
+        raise DataError(f"{name} have shape {tuple(given.shape)}, wanted {wanted} for this batch")
+
+
+def _check_axis(x: Tensor, axis: int) -> None:
+    if not 0 <= axis < x.shape[1]:
+        raise ConfigError(f"axis = {axis}, but these joints have coordinates 0..{x.shape[1] - 1}")
+
+
+def _uniform(*shape: int, generator: torch.Generator) -> Tensor:
+    """U[0, 1) on the generator's own device; float64, so that a draw does not hang on the dtype of the clips."""
+    return torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
 
 
 # --- time -----------------------------------------------------------------------------------------------------------------
@@ -50,8 +62,9 @@ def crop_resize(x: Tensor, lengths: Tensor, starts: Tensor, sizes: Tensor, frame
     """
     N, C, T, V, M = x.shape
     check_lengths(x, lengths)
-    if bool(((sizes < 1) | (starts < 0) | (starts + sizes > lengths)).any()):
-        n = int(((sizes < 1) | (starts < 0) | (starts + sizes > lengths)).nonzero()[0])
+    worst = torch.stack([sizes - 1, starts, lengths - starts - sizes]).amin(0)  # (N,) below 0 where a cut does not fit
+    if worst.numel() and int(worst.min()) < 0:
+        n = int(worst.argmin())
         raise DataError(
             f"clip {n} of the batch: cannot cut {int(sizes[n])} frames from frame {int(starts[n])} of {int(lengths[n])}; "
             f"a cut has at least one frame and stays inside its clip"
@@ -59,14 +72,20 @@ def crop_resize(x: Tensor, lengths: Tensor, starts: Tensor, sizes: Tensor, frame
     size = sizes.to(x.device)[:, None]
     at = (torch.arange(frames, device=x.device, dtype=torch.float64) + 0.5) * (size / frames) - 0.5  # (N, frames)
     at = at.clamp_min(0)
-    low = at.long().clamp_max(size - 1)
-    high = (low + 1).minimum(size - 1)
-    weight = (at - low).to(x.dtype)
-    rows = torch.arange(N * C, device=x.device).view(N, C, 1) * T + starts.to(x.device)[:, None, None]  # (N, C, 1)
-    table = x.reshape(N * C * T, V * M)
-    before = table.index_select(0, (rows + low[:, None]).flatten()).view(N, C, frames, V, M)
-    after = table.index_select(0, (rows + high[:, None]).flatten()).view(N, C, frames, V, M)
-    return before.lerp(after, weight[:, None, :, None, None])
+    low = at.long().minimum(size - 1)
+    weight = (at - low).to(x.dtype)  # (N, frames) of the frame after `low`
+    near = torch.stack([low, (low + 1).minimum(size - 1)], -1)  # (N, frames, 2)
+    weights = torch.stack([1 - weight, weight], -1)
+    # Clip, coordinate and frame are one row number into a table of poses, and embedding_bag is a weighted sum of rows in one
+    # pass over memory: less than half the time of two gathers and a lerp.
+    row = torch.arange(N * C, device=x.device).view(N, C, 1, 1) * T + starts.to(x.device)[:, None, None, None]  # (N, C, 1, 1)
+    resized = functional.embedding_bag(
+        (row + near[:, None]).view(-1, 2),
+        x.reshape(N * C * T, V * M),
+        per_sample_weights=weights[:, None].expand(N, C, frames, 2).reshape(-1, 2),
+        mode="sum",
+    )
+    return resized.view(N, C, frames, V, M)
 
 
 def random_crop(
@@ -117,13 +136,21 @@ def transform_joints(x: Tensor, matrices: Tensor) -> Tensor:
         x: joints (N, C, T, V, M).
         matrices: (N, V, C, C).
     """
-    table = matrices.to(x.dtype).permute(2, 3, 0, 1)[:, :, :, None, :, None]  # (C, C, N, 1, V, 1)
-    return torch.stack([sum(table[c, d] * x[:, d] for d in range(x.shape[1])) for c in range(x.shape[1])], 1)  # type: ignore[misc]
+    N, C, T, V, M = x.shape
+    _check_shape("matrices", matrices, (N, V, C, C))
+    # The bodies are written out, so that the innermost V * M numbers are one contiguous run in both factors.
+    table = matrices.to(x).permute(0, 3, 2, 1).repeat_interleave(M, 3)  # (N, C in, C out, V * M)
+    flat = x.reshape(N, C, 1, T, V * M)
+    y = table[:, 0, :, None] * flat[:, 0]
+    for c in range(1, C):
+        y.addcmul_(table[:, c, :, None], flat[:, c])
+    return y.view(N, C, T, V, M)
 
 
 def shear(x: Tensor, matrices: Tensor) -> Tensor:
-    """``y = S x`` for every joint of a clip, ``matrices`` (N, C, C) (N, C, T, V, M)."""
-    return torch.matmul(matrices.to(x.dtype), x.flatten(2)).view_as(x)
+    """``y = S x`` for every joint of a clip, with one matrix a clip, ``matrices`` (N, C, C): result (N, C, T, V, M)."""
+    _check_shape("matrices", matrices, (x.shape[0], x.shape[1], x.shape[1]))
+    return torch.matmul(matrices.to(x), x.flatten(2)).view_as(x)
 
 
 def shear_matrices(N: int, C: int, *, amplitude: float = 1.0, generator: torch.Generator) -> Tensor:
@@ -134,28 +161,30 @@ def shear_matrices(N: int, C: int, *, amplitude: float = 1.0, generator: torch.G
 
 def random_shear(x: Tensor, *, amplitude: float = 1.0, generator: torch.Generator) -> Tensor:
     """Shear every clip by a matrix of its own (N, C, T, V, M)."""
-    return shear(x, shear_matrices(x.shape[0], x.shape[1], amplitude=amplitude, generator=generator).to(x.device))
+    return shear(x, shear_matrices(x.shape[0], x.shape[1], amplitude=amplitude, generator=generator))
 
 
 def draw_joints(N: int, V: int, count: int, *, generator: torch.Generator) -> Tensor:
     """``count`` of V joints for each clip, without replacement: (N, V) bool on the generator's device."""
+    if not 0 <= count <= V:
+        raise ConfigError(f"cannot draw {count} of {V} joints without replacement")
     order = _uniform(N, V, generator=generator).argsort(dim=1)
     return torch.zeros(N, V, dtype=torch.bool, device=order.device).scatter_(1, order[:, :count], True)
 
 
 def mask_joints(x: Tensor, hit: Tensor) -> Tensor:
-    """Set the joints ``hit`` (N, V) to 0 in all frames and bodies (N, C, T, V, M)."""
+    """Set the joints ``hit`` (N, V) to 0 in all frames and bodies: result (N, C, T, V, M)."""
+    _check_shape("joints to mask", hit, (x.shape[0], x.shape[3]))
     return x.masked_fill(hit.to(x.device)[:, None, None, :, None], 0)
 
 
 def corrupt_joints(x: Tensor, hit: Tensor, matrices: Tensor) -> Tensor:
-    """Joints ``hit`` (N, V) become row vector times matrix, ``x C`` with ``matrices`` (N, C, C) (N, C, T, V, M)."""
+    """Joints ``hit`` (N, V) become row vector times matrix, ``x C`` with ``matrices`` (N, C, C): result (N, C, T, V, M).
+
+    Published with all entries of C uniform in (-1, 1), one matrix a clip.
+    """
+    _check_shape("joints to corrupt", hit, (x.shape[0], x.shape[3]))
     return torch.where(hit.to(x.device)[:, None, None, :, None], shear(x, matrices.transpose(1, 2)), x)
-
-
-def corruption_matrices(N: int, C: int, *, generator: torch.Generator) -> Tensor:
-    """All entries uniform in (-1, 1): (N, C, C) float64 on the generator's device."""
-    return 2 * _uniform(N, C, C, generator=generator) - 1
 
 
 def mirror(x: Tensor, topology: Topology, axis: int = 0, which: Tensor | None = None) -> Tensor:
@@ -164,18 +193,22 @@ def mirror(x: Tensor, topology: Topology, axis: int = 0, which: Tensor | None = 
     Args:
         x: joints (N, C, T, V, M).
         topology: knows the twins.
-        axis: lateral coordinate; 0 after the ``isc`` preset, where the shoulders lie along x.
+        axis: lateral coordinate (``Preset.lateral``); 0 after ``isc``, where the shoulders lie along x.
         which: (N,) bool, the clips to mirror; all when None.
     """
     check_joints(x, topology)
+    _check_axis(x, axis)
     sign = torch.ones(x.shape[1], dtype=x.dtype, device=x.device)
     sign[axis] = -1
     flipped = x.index_select(3, torch.tensor(topology.flip_index, device=x.device)) * sign[:, None, None, None]
-    return flipped if which is None else torch.where(which.to(x.device)[:, None, None, None, None], flipped, x)
+    if which is None:
+        return flipped
+    _check_shape("clips to mirror", which, (x.shape[0],))
+    return torch.where(which.to(x.device)[:, None, None, None, None], flipped, x)
 
 
 def rotation_about(angles: Tensor, axis: int) -> Tensor:
-    """Counter-clockwise turns about one coordinate axis, looking down that axis; ``angles`` (N,) in radians (N, 3, 3)."""
+    """Turns about one coordinate axis, counter-clockwise seen from its tip; ``angles`` (N,) in radians: (N, 3, 3)."""
     a, b = (axis + 1) % 3, (axis + 2) % 3
     R = torch.eye(3, dtype=angles.dtype, device=angles.device).repeat(angles.shape[0], 1, 1)
     R[:, a, a], R[:, a, b], R[:, b, a], R[:, b, b] = angles.cos(), -angles.sin(), angles.sin(), angles.cos()
@@ -183,8 +216,17 @@ def rotation_about(angles: Tensor, axis: int) -> Tensor:
 
 
 def rotate(x: Tensor, angles: Tensor, *, axis: int = 2) -> Tensor:
-    """Turn every clip about one axis, the vertical of the ``isc`` preset by default; ``angles`` (N,) in radians (N, 3, T, V, M)."""
-    return shear(x, rotation_about(angles.to(x.device), axis))
+    """Turn every clip about one coordinate axis through the origin (N, 3, T, V, M).
+
+    Args:
+        x: joints (N, 3, T, V, M).
+        angles: (N,) radians.
+        axis: what to turn about (``Preset.vertical`` for a turn of the body): 2 after ``isc``, 1 as recorded.
+    """
+    if x.shape[1] != 3:
+        raise DataError(f"a turn needs three coordinates, these joints have {x.shape[1]}")
+    _check_axis(x, axis)
+    return shear(x, rotation_about(angles, axis))
 
 
 def random_rotate(x: Tensor, *, limit: float = math.pi, axis: int = 2, generator: torch.Generator) -> Tensor:
@@ -205,7 +247,8 @@ class ViewDraw:
         mirrored: (N,) bool.
         kind: (N,) index into ``KINDS``.
         hit: (N, V) bool, joints that masking or corruption strikes (all False elsewhere).
-        matrices: (N, C, C): the shear, or the corruption already transposed to act from the left, or zero for masking.
+        matrices: (N, C, C) float64, what the joints that are struck (all, with a shear) are multiplied with from the left: the
+            shear, zero for masking, or the corruption, transposed with respect to the row-vector form of the papers.
     """
 
     starts: Tensor
@@ -245,52 +288,48 @@ class Views:
     lateral: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ratio", tuple(self.ratio))  # JSON brings a list
-        chances = {k: getattr(self, k) for k in ("p_shear", "p_mask", "p_corrupt", "mirror", "joints_hit")}
-        rules = [
-            ("frames", self.frames, self.frames >= 1, "at least 1"),
-            ("minimum", self.minimum, self.minimum >= 1, "at least 1"),
-            (
-                "ratio",
-                self.ratio,
-                len(self.ratio) == 2 and 0 < self.ratio[0] <= self.ratio[-1] <= 1,
-                "(low, high) with 0 < low <= high <= 1",
-            ),
-            ("shear", self.shear, 0 <= self.shear < math.inf, "0 or more"),
-            ("lateral", self.lateral, self.lateral in (0, 1, 2), "0, 1 or 2"),
-            *((k, p, 0 <= p <= 1, "between 0 and 1") for k, p in chances.items()),
+        if isinstance(self.ratio, list):  # JSON knows no tuples
+            object.__setattr__(self, "ratio", tuple(self.ratio))
+        span = self.ratio
+        rules: list[tuple[str, bool, str]] = [
+            (name, isinstance(value, int) and value >= 1, "a whole number, at least 1")
+            for name, value in (("frames", self.frames), ("minimum", self.minimum))
         ]
-        for name, value, fits, wanted in rules:
+        fits = isinstance(span, tuple) and len(span) == 2 and 0 < span[0] <= span[1] <= 1
+        rules.append(("ratio", fits, "(low, high) with 0 < low <= high <= 1"))
+        rules.append(("shear", 0 <= self.shear < math.inf, "0 or more"))
+        rules.append(("lateral", self.lateral in (0, 1, 2), "0, 1 or 2"))
+        for name in ("p_shear", "p_mask", "p_corrupt", "joints_hit", "mirror"):
+            rules.append((name, 0 <= getattr(self, name) <= 1, "between 0 and 1"))
+        for name, fits, wanted in rules:
             if not fits:
-                raise ConfigError(f"views: {name} = {value}, wanted {wanted}")
+                raise ConfigError(f"views: {name} = {getattr(self, name)!r}, wanted {wanted}")
         total = self.p_shear + self.p_mask + self.p_corrupt
         if total > 1 + 1e-9:
-            raise ConfigError(
-                f"views: p_shear + p_mask + p_corrupt = {total:g}; a clip gets one of them, so they may add up to 1 at most"
-            )
+            raise ConfigError(f"views: p_shear + p_mask + p_corrupt = {total:g}; a clip gets one of them, so at most 1 is wanted")
 
     def draw(self, lengths: Tensor, topology: Topology, coordinates: int, generator: torch.Generator) -> ViewDraw:
         """Draw one view of every clip. The draws hang on N, V and C alone: padding does not change them."""
         N, V, C = lengths.shape[0], topology.V, coordinates
         starts, sizes = random_crop(lengths, ratio=self.ratio, minimum=self.minimum, generator=generator)
         u = _uniform(2, N, generator=generator)
-        edges = torch.tensor([self.p_shear, self.p_shear + self.p_mask, self.p_shear + self.p_mask + self.p_corrupt])
-        kind = (1 + torch.bucketize(u[0], edges.to(u), right=True)) % 4  # past the last edge: 0, none
-        hit = draw_joints(N, V, round(self.joints_hit * V), generator=generator) & (kind >= 2)[:, None]
-        sheared = shear_matrices(N, C, amplitude=self.shear, generator=generator)
-        corrupted = corruption_matrices(N, C, generator=generator).transpose(1, 2)
-        eye = torch.eye(C, dtype=torch.float64, device=u.device)
-        choices = torch.stack([eye.expand_as(sheared), sheared, torch.zeros_like(sheared), corrupted])  # (4, N, C, C)
-        matrices = choices[kind, torch.arange(N, device=u.device)]
-        to = lengths.device
-        return ViewDraw(
-            starts=starts,
-            sizes=sizes,
-            mirrored=(u[1] < self.mirror).to(to),
-            kind=kind.to(to),
-            hit=hit.to(to),
-            matrices=matrices.to(to),
-        )
+        kind = self._kind(u[0])
+        hit = draw_joints(N, V, round(self.joints_hit * V), generator=generator) & (kind >= MASK)[:, None]
+        # Shear and corruption both are entries uniform about 0, so one draw serves the one that a clip gets.
+        scale = torch.tensor([0, self.shear, 0, 1], dtype=u.dtype, device=u.device)[kind]
+        matrices = (2 * _uniform(N, C, C, generator=generator) - 1) * scale[:, None, None]
+        matrices.diagonal(dim1=1, dim2=2).masked_fill_((kind == SHEAR)[:, None], 1)
+        mirrored = u[1] < self.mirror
+        drawn = {"mirrored": mirrored, "kind": kind, "hit": hit, "matrices": matrices}
+        return ViewDraw(starts=starts, sizes=sizes, **{name: value.to(lengths.device) for name, value in drawn.items()})
+
+    def _kind(self, u: Tensor) -> Tensor:
+        """Index into ``KINDS`` for uniform numbers ``u``; what lies past the three shares is 0, none."""
+        shares = torch.tensor([self.p_shear, self.p_mask, self.p_corrupt], dtype=u.dtype, device=u.device)
+        edges = shares.cumsum(0)
+        if self.p_shear + self.p_mask + self.p_corrupt > 1 - 1e-9:  # 0.1 + 0.2 + 0.7 may round to less than 1
+            edges[-1:].fill_(1)
+        return (1 + torch.bucketize(u, edges, right=True)) % 4
 
     def make(self, x: Tensor, lengths: Tensor, topology: Topology, drawn: ViewDraw) -> Tensor:
         """The view that was drawn (N, C, frames, V, M)."""
@@ -299,7 +338,7 @@ class Views:
         if self.mirror > 0:
             x = mirror(x, topology, self.lateral, drawn.mirrored)
         eye = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        struck = (drawn.hit | (drawn.kind == 1)[:, None]).to(x.device)  # (N, V) a shear strikes every joint
+        struck = (drawn.hit | (drawn.kind == SHEAR)[:, None]).to(x.device)  # (N, V); a shear strikes every joint
         table = torch.where(struck[:, :, None, None], drawn.matrices.to(x)[:, None], eye)  # (N, V, C, C)
         return transform_joints(x, table)
 

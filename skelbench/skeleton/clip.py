@@ -41,9 +41,8 @@ class Clip:
     def __post_init__(self) -> None:
         shape = self.joints.shape
         if self.joints.ndim != 4 or shape[2] != self.topology.V:
-            raise DataError(
-                f"clip {self.id!r}: joints have shape {shape}, wanted (T, M, {self.topology.V}, C) for topology {self.topology.name!r}"
-            )
+            wanted = f"(T, M, {self.topology.V}, C) for topology {self.topology.name!r}"
+            raise DataError(f"clip {self.id!r}: joints have shape {shape}, wanted {wanted}")
 
     @property
     def present(self) -> np.ndarray:

@@ -107,7 +107,7 @@ def minimal_rotation(v: Tensor, u: Tensor) -> Tensor:
     w = axis / length.clamp_min(torch.finfo(v.dtype).tiny)  # sine of the angle times the unit axis
     sine, cosine = torch.linalg.vector_norm(w, dim=1), (v * u).sum(1) / length[:, 0].clamp_min(torch.finfo(v.dtype).tiny)
     still = (torch.linalg.vector_norm(axis, dim=1) < SMALLEST) | (torch.atan2(sine, cosine) < SMALLEST)
-    # R = I + [w] + [w]^2 (1 - cos) / sin^2 without an arccos, which loses half the digits near 0; (1 - cos) / sin^2 = 1 / (1 + cos).
+    # R = I + [w] + [w]^2 (1 - cos) / sin^2, without an arccos: it loses half the digits near 0. (1 - cos) / sin^2 = 1 / (1 + cos).
     factor = torch.where(cosine >= 0, 1 / (1 + cosine).clamp_min(SMALLEST), (1 - cosine) / (sine * sine).clamp_min(SMALLEST**3))
     zero = torch.zeros_like(sine)
     cross = torch.stack([zero, -w[:, 2], w[:, 1], w[:, 2], zero, -w[:, 0], -w[:, 1], w[:, 0], zero], 1).view(-1, 3, 3)
@@ -125,7 +125,8 @@ def rotate_to(x: Tensor, pair: tuple[int, int], axis: int) -> Tensor:
 def _isc(x: Tensor, lengths: Tensor, topology: Topology) -> Tensor:
     if x.shape[1] > topology.dims:
         raise DataError(
-            f"preset 'isc' on {x.shape[1]} coordinates, but topology {topology.name!r} has {topology.dims}: drop the score column first"
+            f"preset 'isc': the clips have {x.shape[1]} coordinates, topology {topology.name!r} has {topology.dims}; "
+            f"a score is not a coordinate, leave it out"
         )
     x = centre_per_frame(fill_null_frames(x, lengths), topology.center)
     if x.shape[1] == 3 and x.shape[2] > 0:

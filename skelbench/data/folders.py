@@ -1,0 +1,139 @@
+"""Folders that appear whole or not at all, and JSON read with care. Used by stores and by the interchange form."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from skelbench.errors import DataError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def data_home() -> Path:
+    """Where datasets live: ``$SKELBENCH_DATA``, else ``./data``."""
+    return Path(os.environ.get("SKELBENCH_DATA") or "data")
+
+
+def check_name(name: str) -> str:
+    """A dataset name that is safe as a folder name.
+
+    Raises:
+        DataError: anything but 1 to 80 letters, digits, dots, dashes and underscores that starts with a letter or digit.
+    """
+    if not NAME.fullmatch(name) or name.endswith("."):
+        raise DataError(
+            f"{name!r} cannot name a dataset: wanted 1 to 80 letters, digits, '.', '-' or '_', starting with a letter or digit"
+            " and not ending with a dot"
+        )
+    return name
+
+
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Refuse a target that is there already, unless it may be replaced and holds nothing but files of ours.
+
+    Raises:
+        DataError: the path exists and ``overwrite`` is off, or the folder there is not a dataset.
+    """
+    if not (path.exists() or path.is_symlink()):
+        return
+    if not overwrite:
+        raise DataError(f"{path} exists already; choose another name, or pass overwrite=True to replace it")
+    ours = path.is_dir() and not path.is_symlink() and all(p.is_file() for p in path.iterdir())
+    if not ours or not ((path / "meta.json").is_file() or not any(path.iterdir())):
+        raise DataError(
+            f"{path} is not a dataset folder written by skelbench, so it is not replaced; remove it by hand or choose another name"
+        )
+
+
+@contextmanager
+def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Fill a folder beside ``path`` and rename it to ``path`` when the block ends well.
+
+    Whatever ends the block early (an error, a full disk, Ctrl-C) removes the half-filled folder and the parent folders made for it.
+
+    Yields:
+        The folder to write into.
+
+    Raises:
+        DataError: ``path`` exists (see :func:`check_target`), or the disk refused a write.
+    """
+    path = path.absolute()
+    check_target(path, overwrite=overwrite)
+    new_parents = [p for p in path.parents if not p.exists()]
+    part = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part"
+    try:
+        part.mkdir(parents=True)
+        yield part
+        for file in part.iterdir():
+            sync(file)
+        sync(part)
+        _move_into_place(part, path, overwrite=overwrite)
+        sync(path.parent)
+    except BaseException as error:
+        if part.exists():
+            shutil.rmtree(part)
+        for parent in new_parents:
+            if parent.exists() and not any(parent.iterdir()):
+                parent.rmdir()
+        if isinstance(error, OSError):
+            raise DataError(f"{path}: could not be written ({error.strerror or error}); nothing was left behind") from error
+        raise
+
+
+def _move_into_place(part: Path, path: Path, *, overwrite: bool) -> None:
+    if not (overwrite and path.exists()):
+        check_target(path, overwrite=False)  # somebody else may have finished the same name meanwhile
+        part.rename(path)
+        return
+    old = part.with_suffix(".old")
+    path.rename(old)
+    try:
+        part.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    shutil.rmtree(old)
+
+
+def sync(path: Path) -> None:
+    """Push a file or folder to the disk, so that a power cut after the rename finds it whole."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_json(path: Path, *, limit: int = 1 << 30) -> dict[str, Any]:
+    """One JSON object from a file.
+
+    Raises:
+        DataError: missing, larger than ``limit`` bytes, not JSON (with the line), NaN or Infinity inside, or not an object.
+    """
+
+    def refuse(token: str) -> Any:
+        raise DataError(f"{path}: holds {token}, which is not a JSON number")
+
+    try:
+        if path.stat().st_size > limit:
+            raise DataError(f"{path}: {path.stat().st_size} bytes is more than a description file can have ({limit})")
+        table = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=refuse)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from error
+    except RecursionError as error:
+        raise DataError(f"{path}: nested too deeply to be a description file") from error
+    if not isinstance(table, dict):
+        raise DataError(f"{path}: wanted one JSON object, found a {type(table).__name__}")
+    return table

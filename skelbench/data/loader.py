@@ -1,0 +1,115 @@
+"""Normalised batches of a store: in order, or shuffled by a generator that alone decides the order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from skelbench.data.store import Store, gather
+from skelbench.errors import ConfigError, DataError
+from skelbench.skeleton.clip import Batch, batch_of
+from skelbench.skeleton.normalise import preset as find_preset
+
+CACHE_BYTES = 256 << 20  # normalised clips up to this size stay in memory
+CHUNK = 256  # clips normalised at a time while the cache is filled
+
+
+class Loader:
+    """Batches of some rows of a store, normalised and zero-padded to the longest clip of the batch.
+
+    Small sets (up to 256 MB) are normalised once, at the first batch, and kept; larger ones are read from the memory map and
+    normalised batch by batch.
+
+    Args:
+        store: where the clips are.
+        rows: which of them, in the order of ``batches()``.
+        batch_size: N; the last batch may be smaller.
+        preset: normalisation, a name in ``skelbench.skeleton.normalise.PRESETS``.
+        shuffle: whether ``epoch`` draws a new order.
+        drop_last: leave out a last batch that is smaller than the others (``epoch`` only).
+        cache: keep normalised clips where they fit.
+
+    Raises:
+        ConfigError: no such preset, a batch size below 1, or ``drop_last`` with fewer clips than one batch.
+        DataError: no rows, or rows outside the store.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rows: Sequence[int] | np.ndarray | torch.Tensor,
+        *,
+        batch_size: int,
+        preset: str = "isc",
+        shuffle: bool = True,
+        drop_last: bool = False,
+        cache: bool = True,
+    ) -> None:
+        self.store, self.batch_size, self.shuffle, self.drop_last = store, batch_size, shuffle, drop_last
+        self.preset = find_preset(preset)
+        self.rows = np.asarray(rows, np.int64)
+        if self.rows.ndim != 1 or not len(self.rows) or self.rows.min() < 0 or self.rows.max() >= len(store):
+            raise DataError(f"a loader needs rows between 0 and {len(store) - 1}, at least one; got shape {self.rows.shape}")
+        if batch_size < 1 or (drop_last and batch_size > len(self.rows)):
+            raise ConfigError(f"batch_size {batch_size} does not fit {len(self.rows)} clips (drop_last={drop_last})")
+        self._lengths = store.index["length"][self.rows]  # (n,)
+        self._starts = np.concatenate([[0], np.cumsum(self._lengths)[:-1]])  # in the cached frames
+        self._cached: np.ndarray | None = None  # (sum of lengths, M, V, C)
+        self._keep = cache and int(self._lengths.sum()) * store.frames[0].nbytes <= CACHE_BYTES
+
+    def __len__(self) -> int:
+        """Batches in one ``epoch``."""
+        n = len(self.rows)
+        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
+
+    def epoch(self, generator: torch.Generator, *, skip: int = 0) -> Iterator[Batch]:
+        """One pass. The order is drawn at the call, in one draw, so that a resumed run can repeat it.
+
+        Args:
+            generator: decides the order (not touched without ``shuffle``).
+            skip: batches to leave out at the front, for a run that stopped in the middle of an epoch.
+        """
+        n = len(self.rows)
+        order = torch.randperm(n, generator=generator).numpy() if self.shuffle else np.arange(n)
+        return (self._batch(order[i * self.batch_size : (i + 1) * self.batch_size]) for i in range(skip, len(self)))
+
+    def batches(self) -> Iterator[Batch]:
+        """All rows in the order they were given; nothing is dropped."""
+        n = len(self.rows)
+        return (self._batch(np.arange(at, min(at + self.batch_size, n))) for at in range(0, n, self.batch_size))
+
+    def _batch(self, which: np.ndarray) -> Batch:
+        """The clips at these positions of ``rows``."""
+        lengths, rows = self._lengths[which], self.rows[which]
+        if not self._keep:
+            raw = self.store.batch(rows)
+            return self._checked(raw, self.preset.apply(raw.joints, raw.lengths, self.store.topology))
+        if self._cached is None:
+            self._cached = self._fill()
+        joints = gather(self._cached, self._starts[which], lengths)
+        ids = [self.store.ids[r] for r in rows]
+        return batch_of(joints, lengths=lengths, labels=self.store.labels[rows], ids=ids, rows=rows)
+
+    def _fill(self) -> np.ndarray:
+        cached = np.empty((int(self._lengths.sum()), *self.store.frames.shape[1:]), np.float32)
+        for at in range(0, len(self.rows), CHUNK):
+            raw = self.store.batch(self.rows[at : at + CHUNK])
+            joints = (
+                self.preset.apply(raw.joints, raw.lengths, self.store.topology).permute(0, 2, 4, 3, 1).numpy()
+            )  # (N, T, M, V, C)
+            inside = np.arange(joints.shape[1]) < raw.lengths.numpy()[:, None]  # (N, T)
+            start = self._starts[at]
+            cached[start : start + int(raw.lengths.sum())] = joints[inside]
+        return cached
+
+    def _checked(self, raw: Batch, joints: torch.Tensor) -> Batch:
+        return Batch(
+            joints=joints,
+            lengths=raw.lengths,
+            present=(joints != 0).any(dim=3).any(dim=1),
+            labels=raw.labels,
+            ids=raw.ids,
+            rows=raw.rows,
+        )

@@ -1,0 +1,285 @@
+"""Who is trained on and who is tested on.
+
+Three sides, always disjoint: ``train``, ``validation`` (held-out *training* subjects: settings and stopping are chosen there) and
+``test`` (looked at once). A source recording (``group``) never stands on two sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from skelbench.data.store import Store
+from skelbench.errors import ConfigError, DataError
+
+NAMES = ("xsub", "xview", "xset", "cross_subject", "by_clip", "loso:<subject>")
+ALIASES = {"xsub": ("xsub", "cross_subject"), "cross_subject": ("cross_subject", "xsub"), "xview": ("xview",), "xset": ("xset",)}
+NOWHERE, TRAIN, TEST = 0, 1, 2
+COLUMN = {"xsub": "subject", "cross_subject": "subject", "xview": "camera", "xset": "setup"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """One way to part a store.
+
+    Attributes:
+        name: as it was asked for.
+        train: rows to learn from.
+        validation: rows held out of the training side, to choose settings on.
+        test: rows of the other side.
+        by: what separates train and test: ``subject``, ``camera``, ``setup`` or ``group``.
+        note: what a reader of a result must know: what validation is, what was left out and why.
+    """
+
+    name: str
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    by: str
+    note: str = ""
+
+    @property
+    def train_all(self) -> np.ndarray:
+        """Train and validation together: what the published protocols train on."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
+    def __str__(self) -> str:
+        sizes = f"{len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test"
+        return f"{self.name} (by {self.by}): {sizes}{'. ' + self.note if self.note else ''}"
+
+
+def make_split(
+    store: Store,
+    name: str,
+    *,
+    seed: int = 0,
+    holdout: float = 0.2,
+    rows: Sequence[int] | np.ndarray | None = None,
+    allow_missing: bool = False,
+) -> Split:
+    """Part a store by name.
+
+    ``xsub``, ``xview`` and ``xset`` follow the lists in ``meta.splits`` and exist only where those do. ``cross_subject`` does too,
+    and without a list takes every second subject; classes seen in a single subject are then left out, and the note says so.
+    ``loso:<subject>`` tests on one subject (number or name). ``by_clip`` holds out a third of the source recordings of every class
+    that has at least three; the other classes stand in train only.
+
+    Args:
+        store: what to part.
+        name: one of the names above.
+        seed: picks the validation subjects (and the recordings of ``by_clip``).
+        holdout: share of the training subjects (``by_clip``: recordings) that go to validation, at least one.
+        rows: use only these rows, e.g. ``store.rows(tile=1)``: the windows of CMU that do not overlap.
+        allow_missing: drop test clips of classes that have no training clip, and count them in the note, instead of refusing.
+
+    Raises:
+        ConfigError: no such split, or the store lacks what it needs; the message lists what there is.
+        DataError: a side would be empty, or a class with test clips has none to train on.
+    """
+    if not 0 < holdout < 1:
+        raise ConfigError(f"holdout is the share of training subjects kept for validation, above 0 and below 1; got {holdout}")
+    use = np.arange(len(store)) if rows is None else np.unique(np.asarray(rows, np.int64))
+    if not len(use) or use[0] < 0 or use[-1] >= len(store):
+        raise DataError(f"split {name!r}: the rows to use must be some of 0..{len(store) - 1}")
+    notes: list[str] = []
+    unlabelled = int((store.labels[use] < 0).sum())
+    if unlabelled:
+        notes.append(f"{unlabelled} clips without a label left out")
+        use = use[store.labels[use] >= 0]
+    side, by = _sides(store, name, use=use, seed=seed, notes=notes)
+    train_all, test = np.flatnonzero(side == TRAIN), np.flatnonzero(side == TEST)
+    for what, found in (("train", train_all), ("test", test)):
+        if not len(found):
+            raise DataError(
+                f"split {name!r} of {store.meta.name!r} leaves the {what} side empty; choose another split or other rows"
+            )
+    test = _same_classes(store, name, train_all, test, allow_missing=allow_missing, notes=notes)
+    validation = _validation(store, train_all, by=by, share=holdout, seed=seed, notes=notes)
+    train = np.setdiff1d(train_all, validation)
+    return Split(name=name, train=train, validation=validation, test=test, by=by, note="; ".join(notes))
+
+
+def loso_splits(store: Store, **options: Any) -> list[Split]:
+    """Leave one subject out: one split a subject. Options as in :func:`make_split`."""
+    return [make_split(store, f"loso:{subject}", **options) for subject in _values(store, "subject", np.arange(len(store)))]
+
+
+def _values(store: Store, column: str, use: np.ndarray) -> list[int]:
+    """Known values of a column, sorted; refuses a store where there are fewer than two."""
+    values = [int(v) for v in np.unique(store.index[column][use]) if v >= 0]
+    if len(values) < 2:
+        known = f"only {column} {values[0]}" if values else f"no {column} number at all"
+        raise ConfigError(f"{store.meta.name!r} has {known}, so it cannot be parted by {column}; try 'by_clip'")
+    return values
+
+
+def _sides(store: Store, name: str, *, use: np.ndarray, seed: int, notes: list[str]) -> tuple[np.ndarray, str]:
+    """NOWHERE, TRAIN or TEST for every row of the store (N,), and the column that parts them."""
+    side = np.zeros(len(store), np.int8)
+    if name.startswith("loso:"):
+        subject = _subject(store, name, _values(store, "subject", use))
+        known = use[store.index["subject"][use] >= 0]
+        side[known] = np.where(store.index["subject"][known] == subject, TEST, TRAIN)
+        _check_groups(store, name, side)
+        return side, "subject"
+    if name == "by_clip":
+        side[use] = TRAIN
+        side[_hold_groups(store, use, share=1 / 3, seed=seed, notes=notes)] = TEST
+        return side, "group"
+    if name not in ALIASES:
+        raise ConfigError(f"no split called {name!r}; there are: {', '.join(NAMES)}")
+    listed = next((store.meta.splits[k] for k in ALIASES[name] if isinstance(store.meta.splits.get(k), Mapping)), None)
+    if listed is not None:
+        return _listed_side(store, name, listed, use, notes)
+    if name != "cross_subject":
+        there = [k for k, v in store.meta.splits.items() if isinstance(v, Mapping)]
+        raise ConfigError(
+            f"{store.meta.name!r} has no official split {name!r} (listed: {', '.join(there) or 'none'}); try 'cross_subject' or 'by_clip'"
+        )
+    return _alternate_subjects(store, use, notes), "subject"
+
+
+def _listed_side(store: Store, name: str, listed: Mapping[str, Any], use: np.ndarray, notes: list[str]) -> tuple[np.ndarray, str]:
+    by = str(listed.get("by", COLUMN[name]))
+    train, test = listed.get("train"), listed.get("test")
+    if by not in store.index or not isinstance(train, list) or not (test is None or isinstance(test, list)):
+        raise DataError(
+            f"{store.path}/meta.json: split {name!r} needs 'by' (a column) and 'train' (a list of numbers); found {dict(listed)}"
+        )
+    values = store.index[by]
+    side = np.zeros(len(store), np.int8)
+    in_test = np.isin(values, test) if test is not None else (values >= 0) & ~np.isin(values, train)
+    side[use] = np.select([np.isin(values[use], train), in_test[use]], [TRAIN, TEST], NOWHERE)
+    if train and test and set(train) & set(test):
+        raise DataError(f"{store.path}/meta.json: split {name!r} lists {by} {sorted(set(train) & set(test))} on both sides")
+    left = int((side[use] == NOWHERE).sum())
+    if left:
+        notes.append(f"{left} clips whose {by} is on neither list left out")
+    if by != "camera":  # by camera, one performance stands on both sides on purpose: seen from another place
+        _check_groups(store, name, side)
+    return side, by
+
+
+def _check_groups(store: Store, name: str, side: np.ndarray) -> None:
+    group = store.index["group"]
+    both = np.intersect1d(group[side == TRAIN], group[side == TEST])
+    if len(both):
+        ids = [store.ids[r] for r in np.flatnonzero(group == both[0])[:2]]
+        raise DataError(
+            f"split {name!r} would put clips of one recording on both sides, e.g. {ids}; the lists in meta.json do not fit"
+        )
+
+
+def _named(store: Store, subjects: Sequence[int] | np.ndarray) -> str:
+    """Subjects as words, where the store keeps what their numbers stand for."""
+    names = store.meta.extra.get("names", {}).get("subject", ())
+    return ", ".join(str(names[s]) if s < len(names) else str(s) for s in subjects)
+
+
+def _subject(store: Store, name: str, subjects: list[int]) -> int:
+    wanted = name.removeprefix("loso:")
+    names = [str(n) for n in store.meta.extra.get("names", {}).get("subject", ())]
+    if wanted in names:
+        return names.index(wanted)
+    if wanted.isdecimal() and int(wanted) in subjects:
+        return int(wanted)
+    raise ConfigError(f"{store.meta.name!r} has no subject {wanted!r}; it has: {_named(store, subjects)}")
+
+
+def _alternate_subjects(store: Store, use: np.ndarray, notes: list[str]) -> np.ndarray:
+    """Every second subject trains; subjects then change sides until every class that can stand on both sides does."""
+    subjects = _values(store, "subject", use)
+    at = use[store.index["subject"][use] >= 0]
+    table = np.zeros((len(subjects), len(store.classes)), np.int64)  # clips a subject has of a class
+    np.add.at(table, (np.searchsorted(subjects, store.index["subject"][at]), store.labels[at]), 1)
+    shared = (table > 0).sum(axis=0) >= 2
+    if not shared.any():
+        raise DataError(
+            f"{store.meta.name!r}: no class is performed by two subjects, so 'cross_subject' has nothing to test; try 'by_clip'"
+        )
+    table = table[:, shared]
+    train = np.arange(len(subjects)) % 2 == 0
+
+    def badness(train: np.ndarray) -> tuple[int, float]:
+        clips = np.stack([table[train].sum(axis=0), table[~train].sum(axis=0)])  # (2, classes)
+        return int((clips == 0).sum()), abs(float(clips[0].sum() / clips.sum()) - 0.5)
+
+    while badness(train)[0]:
+        flips = [np.where(np.arange(len(subjects)) == i, ~train, train) for i in range(len(subjects))]
+        best = min(flips, key=badness)
+        if badness(best) >= badness(train):
+            break
+        train = best
+    side = np.zeros(len(store), np.int8)
+    kept = at[shared[store.labels[at]]]
+    side[kept] = np.where(np.isin(store.index["subject"][kept], np.asarray(subjects)[train]), TRAIN, TEST)
+    _check_groups(store, "cross_subject", side)
+    names = [c for c, keep in zip(store.classes, shared, strict=True) if not keep]
+    if names:
+        notes.append(f"{len(names)} classes left out, performed by a single subject: {', '.join(names)}")
+    notes.append(f"no official list; trained on subjects {_named(store, np.asarray(subjects)[train])}")
+    return side
+
+
+def _same_classes(
+    store: Store, name: str, train: np.ndarray, test: np.ndarray, *, allow_missing: bool, notes: list[str]
+) -> np.ndarray:
+    """The test rows whose class can be learned."""
+    missing = np.setdiff1d(store.labels[test], store.labels[train])
+    if len(missing) and not allow_missing:
+        names = ", ".join(store.classes[c] for c in missing)
+        raise DataError(f"split {name!r}: no training clip of {names}; pass allow_missing=True to leave their test clips out")
+    keep = ~np.isin(store.labels[test], missing)
+    if len(missing):
+        names = ", ".join(store.classes[c] for c in missing)
+        notes.append(f"{int((~keep).sum())} test clips of classes without training clips left out: {names}")
+    return test[keep]
+
+
+def _order(n: int, seed: int) -> list[int]:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()
+
+
+def _validation(store: Store, train: np.ndarray, *, by: str, share: float, seed: int, notes: list[str]) -> np.ndarray:
+    """Rows of held-out training subjects; of held-out recordings where subjects cannot be spared."""
+    if by != "group":
+        subject = store.index["subject"][train]
+        subjects = np.unique(subject[subject >= 0])
+        wanted = min(max(1, round(share * len(subjects))), len(subjects) - 1)
+        chosen: list[int] = []
+        for i in _order(len(subjects), seed):
+            rest = ~np.isin(subject, [*chosen, subjects[i]])
+            if len(chosen) < wanted and len(np.unique(store.labels[train[rest]])) == len(np.unique(store.labels[train])):
+                chosen.append(int(subjects[i]))
+        if chosen:
+            notes.append(f"validation: training subjects {_named(store, sorted(chosen))}")
+            return train[np.isin(subject, chosen)]
+        why = "there is one training subject" if len(subjects) < 2 else "every training subject is needed to cover the classes"
+        notes.append(f"validation: held-out recordings of the training subjects, because {why}")
+    else:
+        notes.append("validation: held-out recordings of the training side")
+    held = _hold_groups(store, train, share=share, seed=seed + 1, notes=None)
+    if not len(held):
+        notes.append("no class has three training recordings, so validation is empty")
+    return held
+
+
+def _hold_groups(store: Store, use: np.ndarray, *, share: float, seed: int, notes: list[str] | None) -> np.ndarray:
+    """Rows of a share of the source recordings of every class that has at least three of them."""
+    group, first, inverse = np.unique(store.index["group"][use], return_index=True, return_inverse=True)
+    label = store.labels[use][first]  # a recording counts for the class of its first clip
+    held, few = np.zeros(len(group), bool), []
+    for c in np.unique(label):
+        mine = np.flatnonzero(label == c)
+        if len(mine) < 3:
+            few.append(store.classes[c])
+            continue
+        order = _order(len(mine), seed + 7919 * int(c))
+        held[mine[order[: max(1, int(share * len(mine)))]]] = True
+    if few and notes is not None:
+        notes.append(f"{len(few)} classes with fewer than three recordings stand in train only: {', '.join(few)}")
+    return use[held[inverse]]

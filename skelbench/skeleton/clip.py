@@ -18,7 +18,7 @@ from skelbench.errors import DataError
 from skelbench.skeleton.topology import Topology
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Clip:
     """One recorded movement.
 
@@ -78,6 +78,17 @@ class Batch:
     def __post_init__(self) -> None:
         if self.joints.ndim != 5:
             raise DataError(f"a batch holds joints (N, C, T, V, M), got shape {tuple(self.joints.shape)}")
+        N, _, T, _, M = self.joints.shape
+        wanted = {"lengths": (N,), "present": (N, T, M), "labels": (N,), "rows": (N,)}
+        for name, shape in wanted.items():
+            if getattr(self, name).shape != shape:
+                given = tuple(getattr(self, name).shape)
+                raise DataError(f"batch: {name} have shape {given}, wanted {shape} for joints {tuple(self.joints.shape)}")
+        if len(self.ids) != N:
+            raise DataError(f"batch: {len(self.ids)} ids for {N} clips")
+        for name, video in (self.frames or {}).items():
+            if video.ndim != 5 or video.shape[0] != N:
+                raise DataError(f"batch: {name} frames have shape {tuple(video.shape)}, wanted (N, C, T', H, W) with N = {N}")
 
     def __len__(self) -> int:
         return self.joints.shape[0]
@@ -88,11 +99,17 @@ class Batch:
         frames = {k: v.to(device) for k, v in self.frames.items()} if self.frames else None
         return replace(self, **moved, frames=frames)
 
-    def with_joints(self, joints: Tensor) -> Batch:
-        """The same clips with other coordinates (N, C, T, V, M); ``lengths`` and ``present`` are kept when T is."""
-        if joints.shape[2] == self.joints.shape[2]:
+    def with_joints(self, joints: Tensor, *, lengths: Tensor | None = None) -> Batch:
+        """The same clips with other coordinates (N, C, T, V, M).
+
+        With new ``lengths`` (N,), or where T or M differ, ``present`` is read off the joints, and a clip is as long as ``lengths``
+        say, else all of T. Otherwise both are kept. Views fill all their frames: hand over their lengths.
+        """
+        before, after = self.joints.shape, joints.shape
+        if lengths is None and (before[2], before[4]) == (after[2], after[4]):
             return replace(self, joints=joints)
-        lengths = torch.full_like(self.lengths, joints.shape[2])
+        if lengths is None:
+            lengths = self.lengths if before[2] == after[2] else torch.full_like(self.lengths, after[2])
         return replace(self, joints=joints, lengths=lengths, present=(joints != 0).any(dim=3).any(dim=1))
 
 
@@ -106,10 +123,10 @@ def collate(clips: Sequence[Clip], rows: Sequence[int] | None = None) -> Batch:
         raise DataError("collate needs at least one clip")
     first = clips[0]
     for clip in clips:
-        if clip.topology.V != first.topology.V or clip.joints.shape[3] != first.joints.shape[3]:
-            raise DataError(
-                f"clip {clip.id!r} ({clip.topology.name}) does not fit {first.id!r} ({first.topology.name}) in one batch"
-            )
+        same = clip.topology is first.topology or clip.topology == first.topology
+        if not same or clip.joints.shape[3] != first.joints.shape[3]:
+            kinds = [f"{c.id!r} ({c.topology.name}, {c.joints.shape[3]} coordinates)" for c in (clip, first)]
+            raise DataError(f"clip {kinds[0]} does not fit {kinds[1]} in one batch")
     T, M = max(len(c) for c in clips), max(c.joints.shape[1] for c in clips)
     V, C = first.joints.shape[2:]
     joints = np.zeros((len(clips), T, M, V, C), np.float32)
@@ -132,14 +149,27 @@ def batch_of(
     ids: Sequence[str] | None = None,
     rows: Sequence[int] | np.ndarray | None = None,
 ) -> Batch:
-    """Batch from one padded array (N, T, M, V, C)."""
+    """Batch from one padded array (N, T, M, V, C), everything after a clip's length zero.
+
+    Args:
+        joints: coordinates in metres, in the order of a store.
+        lengths: frames each clip has before the padding; T when None.
+        labels: class indices; -1, unknown, when None.
+        ids: names; "0", "1" ... when None.
+        rows: rows of the data set; -1, in none, when None.
+
+    Raises:
+        DataError: the array has another number of axes, a column another number of clips, or a length is outside 0..T.
+    """
+    if joints.ndim != 5:
+        raise DataError(f"a padded array of clips is (N, T, M, V, C), got shape {joints.shape}")
     N, T = joints.shape[:2]
     x = torch.from_numpy(np.ascontiguousarray(joints, dtype=np.float32))
 
     def column(values: Any, default: int) -> Tensor:
         return torch.full((N,), default, dtype=torch.int64) if values is None else torch.as_tensor(np.asarray(values, np.int64))
 
-    return Batch(
+    batch = Batch(
         joints=x.permute(0, 4, 1, 3, 2).contiguous(),  # (N, C, T, V, M)
         present=(x != 0).any(dim=4).any(dim=3),  # (N, T, M)
         lengths=column(lengths, T),
@@ -147,23 +177,23 @@ def batch_of(
         ids=tuple(ids) if ids is not None else tuple(str(i) for i in range(N)),
         rows=column(rows, -1),
     )
+    check_lengths(batch.joints, batch.lengths)
+    return batch
 
 
 def check_joints(x: Tensor, topology: Topology) -> None:
     """Raises DataError unless ``x`` is (N, C, T, V, M) with the V of the topology."""
     if x.ndim != 5 or x.shape[3] != topology.V:
-        raise DataError(
-            f"joints have shape {tuple(x.shape)}, wanted (N, C, T, V, M) with V = {topology.V} for topology {topology.name!r}"
-        )
+        wanted = f"(N, C, T, V, M) with V = {topology.V} for topology {topology.name!r}"
+        raise DataError(f"joints have shape {tuple(x.shape)}, wanted {wanted}")
 
 
 def check_lengths(x: Tensor, lengths: Tensor) -> None:
-    """Raises DataError unless ``lengths`` is one whole number in 0..T for each of the N clips of ``x``."""
+    """Raises DataError unless ``lengths`` is one whole number in 0..T for each of the N clips of ``x`` (N, C, T, V, M)."""
     N, T = x.shape[0], x.shape[2]
     if lengths.shape != (N,) or lengths.is_floating_point():
-        raise DataError(
-            f"lengths have shape {tuple(lengths.shape)} and type {lengths.dtype}, wanted whole numbers, one for each of {N} clips"
-        )
+        given = f"shape {tuple(lengths.shape)} and type {lengths.dtype}"
+        raise DataError(f"lengths have {given}, wanted whole numbers of shape ({N},), one a clip")
     if N and (int(lengths.min()) < 0 or int(lengths.max()) > T):
         raise DataError(f"lengths run from {int(lengths.min())} to {int(lengths.max())}, but the clips have {T} frames")
 

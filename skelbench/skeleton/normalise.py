@@ -63,7 +63,9 @@ def fill_null_frames(x: Tensor, lengths: Tensor) -> Tensor:
         x: joints (N, C, T, V, M); null = all coordinates of the body zero in that frame.
         lengths: (N,), frames each clip has before the padding.
     """
-    N, _, T, _, M = x.shape
+    T = x.shape[2]
+    if x.numel() == 0:
+        return x
     inside = frame_mask(lengths, T).to(x.device)  # (N, T)
     seen = (x != 0).any(dim=3).any(dim=1) & inside[:, :, None]  # (N, T, M)
     t = torch.arange(T, device=x.device)[None, :, None]  # (1, T, 1)

@@ -61,14 +61,23 @@ class Topology:
     def __post_init__(self) -> None:
         _check_tree(self.name, self.joints, self.parents)
         n = len(self.joints)
+        object.__setattr__(self, "edges", {**self.edges, "tree": self.bones})
         used = [j for pair in self.pairs for j in pair]
         if len(used) != len(set(used)):
             raise DataError(f"topology {self.name!r}: a joint stands in two mirror pairs: {self.pairs}")
         given = [*used, self.center, *(self.spine or ()), *(self.shoulders or ())]
-        given += [j for part in self.parts.values() for j in part]
+        given += [j for table in (*self.parts.values(), *self.ancestors.values()) for j in table]
+        given += [j for pairs in self.edges.values() for pair in pairs for j in pair]
         bad = [j for j in given if not 0 <= j < n]
         if bad:
             raise DataError(f"topology {self.name!r}: joint number {bad[0]} is outside 0..{n - 1}")
+        for name, table in self.ancestors.items():
+            if len(table) != n:
+                raise DataError(
+                    f"topology {self.name!r}: ancestor table {name!r} has {len(table)} entries, wanted one a joint, {n}"
+                )
+        if self.dims < 1:
+            raise DataError(f"topology {self.name!r}: dims = {self.dims}, wanted the number of coordinates of a joint, 2 or 3")
 
     @property
     def V(self) -> int:
@@ -140,6 +149,9 @@ class Topology:
     def from_dict(cls, table: Mapping[str, Any], *, name: str | None = None) -> Topology:
         """Read the JSON form. Only ``joints`` (or ``joint_names``) and ``parents`` are required.
 
+        Pairs, parts, centre, spine and shoulders that are left out are worked out from the joint names; an empty table, or null
+        for spine and shoulders, says that there are none.
+
         Raises:
             DataError: names and parents differ in number, parents form no tree, or a joint number is out of range.
         """
@@ -150,29 +162,30 @@ class Topology:
         joints = tuple(str(j) for j in raw)
         try:
             parents = tuple(int(p) for p in table["parents"])
-            pairs = table.get("left_right_pairs")
-            pairs = _pairs(pairs) if pairs is not None else guess_pairs(joints)
-            edges = {k: _pairs(v) for k, v in (table.get("edge_variants") or {}).items()}
-            parts = {k: tuple(int(j) for j in v) for k, v in (table.get("parts") or {}).items()}
-        except (TypeError, ValueError) as error:
+            _check_tree(name, joints, parents)
+            given = table.get("left_right_pairs")
+            pairs = _pairs(given) if given is not None else guess_pairs(joints)
+            given = table.get("parts")
+            parts = {k: tuple(int(j) for j in v) for k, v in given.items()} if given is not None else None
+            center, spine, shoulders = _anatomy(table, joints, parents)
+            return cls(
+                name=name,
+                joints=joints,
+                parents=parents,
+                pairs=pairs,
+                parts=parts if parts is not None else guess_parts(joints, parents, pairs),
+                edges={k: _pairs(v) for k, v in (table.get("edge_variants") or {}).items()},
+                ancestors={k: tuple(int(j) for j in v) for k, v in (table.get("k_hop_ancestor") or {}).items()},
+                center=center,
+                spine=spine,
+                shoulders=shoulders,
+                dims=int(table.get("dims", 3)),
+                units=str(table.get("units", "metre")),
+            )
+        except DataError:
+            raise
+        except (TypeError, ValueError, AttributeError, IndexError) as error:
             raise DataError(f"topology {name!r}: a table holds something that is not a joint number ({error})") from error
-        _check_tree(name, joints, parents)
-        edges["tree"] = tuple((j, p) for j, p in enumerate(parents) if p >= 0)
-        center, spine, shoulders = _anatomy(table, joints, parents)
-        return cls(
-            name=name,
-            joints=joints,
-            parents=parents,
-            pairs=pairs,
-            parts=parts or guess_parts(joints, parents, pairs),
-            edges=edges,
-            ancestors={k: tuple(v) for k, v in (table.get("k_hop_ancestor") or {}).items()},
-            center=center,
-            spine=spine,
-            shoulders=shoulders,
-            dims=int(table.get("dims", 3)),
-            units=str(table.get("units", "metre")),
-        )
 
     @classmethod
     def from_json(cls, path: str | Path) -> Topology:
@@ -201,19 +214,20 @@ def _pairs(rows: Any) -> Pairs:
 
 def _check_tree(name: str, joints: Sequence[str], parents: Sequence[int]) -> None:
     if len(joints) != len(parents) or not joints:
-        raise DataError(
-            f"topology {name!r}: {len(joints)} joint names but {len(parents)} parents; there must be one parent a joint"
-        )
+        raise DataError(f"topology {name!r}: {len(joints)} joint names but {len(parents)} parents, wanted one parent a joint")
     repeated = {j for j in joints if joints.count(j) > 1}
     if repeated:
         raise DataError(f"topology {name!r}: joint names stand twice: {', '.join(sorted(repeated))}")
+    bad = [p for p in parents if not -1 <= p < len(joints)]
+    if bad:
+        raise DataError(f"topology {name!r}: parent {bad[0]} is neither a joint 0..{len(joints) - 1} nor -1, the root")
     roots = [j for j, p in enumerate(parents) if p < 0]
     if len(roots) != 1:
         raise DataError(f"topology {name!r}: exactly one joint must have parent -1, found {len(roots)}")
     for j in range(len(joints)):
         seen, at = set(), j
         while parents[at] >= 0:
-            if at in seen or parents[at] >= len(joints):
+            if at in seen:
                 raise DataError(f"topology {name!r}: the parents of joint {j} ({joints[j]}) do not lead to the root")
             seen.add(at)
             at = parents[at]
@@ -280,15 +294,15 @@ def _anatomy(
     center = table.get("center", (table.get("center_joint") or {}).get("normalisation_origin"))
     if center is None:
         center = spine if spine is not None else root
-    up = table.get("spine", align.get("z_axis"))
-    if up is None and pelvis is not None and spine is not None and pelvis != spine:
+    up, across = table.get("spine", align.get("z_axis")), table.get("shoulders")
+    if "spine" not in table and up is None and pelvis is not None and spine is not None and pelvis != spine:
         up = (pelvis, spine)
-    across = table.get("shoulders")
-    if across is None and "x_axis_right_to_left_shoulder" in align:
-        right_left = align["x_axis_right_to_left_shoulder"]
-        across = (right_left[1], right_left[0])  # difference = joint 8 - joint 4 on Kinect
-    if across is None and left is not None and right is not None:
-        across = (left, right)
+    if "shoulders" not in table:
+        if "x_axis_right_to_left_shoulder" in align:
+            right_left = align["x_axis_right_to_left_shoulder"]
+            across = (right_left[1], right_left[0])  # difference = joint 8 - joint 4 on Kinect
+        elif left is not None and right is not None:
+            across = (left, right)
     return int(center), (int(up[0]), int(up[1])) if up else None, (int(across[0]), int(across[1])) if across else None
 
 
@@ -312,4 +326,4 @@ def topology(name: str) -> Topology:
     for key, table in _layouts().items():
         if name == key or name in table.get("aliases", ()):
             return Topology.from_dict({**table, "name": key})
-    raise DataError(f"no joint layout called {name!r}; there are: {', '.join(_layouts())} (or a path to a topology JSON)")
+    raise DataError(f"no joint layout called {name!r}; there are: {', '.join(_layouts())}; Topology.from_json reads your own")

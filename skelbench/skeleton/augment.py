@@ -70,8 +70,8 @@ def crop_resize(x: Tensor, lengths: Tensor, starts: Tensor, sizes: Tensor, frame
             f"a cut has at least one frame and stays inside its clip"
         )
     size = sizes.to(x.device)[:, None]
-    at = (torch.arange(frames, device=x.device, dtype=torch.float64) + 0.5) * (size / frames) - 0.5  # (N, frames)
-    at = at.clamp_min(0)
+    middle = torch.arange(frames, device=x.device, dtype=torch.float64) + 0.5  # whole numbers divide to float32: multiply first
+    at = (middle * size / frames - 0.5).clamp_min(0)  # (N, frames)
     low = at.long().minimum(size - 1)
     weight = (at - low).to(x.dtype)  # (N, frames) of the frame after `low`
     near = torch.stack([low, (low + 1).minimum(size - 1)], -1)  # (N, frames, 2)

@@ -1,0 +1,34 @@
+"""Protocols on frozen features, one a file, and the table they end in.
+
+``Table(evaluate(run) + floors(run.store, run.split, beside=run.config.method_config))`` is the whole of it.
+"""
+
+from skelbench.evaluate.features import Features, extract
+from skelbench.evaluate.knn import KNN, Nearest, nearest
+from skelbench.evaluate.linear import Linear, PaperLinear
+from skelbench.evaluate.report import Estimate, Line, Table
+from skelbench.evaluate.rows import FLOORS, Parts, Row, evaluate, extract_parts, floors, row_of, run_protocol
+from skelbench.evaluate.score import Protocol, Score
+
+__all__ = [
+    "FLOORS",
+    "KNN",
+    "Estimate",
+    "Features",
+    "Line",
+    "Linear",
+    "Nearest",
+    "PaperLinear",
+    "Parts",
+    "Protocol",
+    "Row",
+    "Score",
+    "Table",
+    "evaluate",
+    "extract",
+    "extract_parts",
+    "floors",
+    "nearest",
+    "row_of",
+    "run_protocol",
+]

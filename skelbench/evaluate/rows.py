@@ -1,0 +1,222 @@
+"""From a trained method to rows of the table: extract once, run every protocol, and the two floors beside it."""
+
+from __future__ import annotations
+
+import time
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from skelbench.errors import ConfigError
+from skelbench.evaluate.features import Features, extract
+from skelbench.evaluate.knn import KNN
+from skelbench.evaluate.linear import Linear
+from skelbench.evaluate.score import Protocol, Score
+from skelbench.methods.base import Method
+
+if TYPE_CHECKING:
+    from skelbench.data.splits import Split
+    from skelbench.data.store import Store
+
+FLOORS = ("random", "raw")  # an untrained encoder, and the joints themselves
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One measured number and where it comes from.
+
+    Attributes:
+        data: name of the data set.
+        split: name of the split; a left-out subject stands in ``fold``.
+        fold: what was left out, where the split has folds.
+        method: name of the method.
+        protocol: name of the protocol.
+        seed: of the training run; None where the method draws nothing.
+        accuracy: share of test clips that are right, [0, 1].
+        mean_class: the same, averaged over classes.
+        n: test clips.
+        seconds: features and protocol together.
+        chosen: what the protocol selected, and how.
+        differs: what differs from the published recipe: setting -> (recipe, here).
+    """
+
+    data: str
+    split: str
+    method: str
+    protocol: str
+    accuracy: float
+    mean_class: float
+    n: int
+    fold: str = ""
+    seed: int | None = None
+    seconds: float = 0.0
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    differs: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Parts:
+    """Features of the three parts of a split."""
+
+    train: Features
+    validation: Features
+    test: Features
+
+
+class Trained(typing.Protocol):
+    """What ``evaluate`` reads of a run."""
+
+    @property
+    def method(self) -> Method: ...
+    @property
+    def store(self) -> Store: ...
+    @property
+    def split(self) -> Split: ...
+    @property
+    def config(self) -> Any: ...
+
+
+def extract_parts(method: Method, store: Store, split: Split, *, preset: str = "isc", batch_size: int = 256) -> Parts:
+    """Features of training, validation and test clips; each clip passes the network once."""
+    found = {
+        part: extract(method, store, getattr(split, part), preset=preset, batch_size=batch_size)
+        for part in ("train", "validation", "test")
+    }
+    return Parts(**found)
+
+
+def evaluate(
+    what: Trained | Method,
+    store: Store | None = None,
+    split: Split | None = None,
+    *,
+    protocols: Sequence[Protocol] = (KNN(), Linear()),
+    seed: int | None = None,
+    name: str | None = None,
+    preset: str = "isc",
+    batch_size: int = 256,
+    differs: Iterable[tuple[str, Any, Any]] = (),
+) -> list[Row]:
+    """Rows of one method, or of a run's method on the run's own data and split, under every protocol.
+
+    Args:
+        what: a run, or a method together with ``store`` and ``split``.
+        store: the clips; a run's own where None.
+        split: its parts; a run's own where None.
+        protocols: fixed objects; the default is 1-NN and linear.
+        seed: of the training; a run's own where None.
+        name: method's name in the table; the method's own where None.
+        preset: normalisation; a run's own is taken from its settings.
+        batch_size: of the extraction; changes no result.
+        differs: (setting, recipe, here) for the table's small print; ``skelbench.train.config.diff`` gives them.
+
+    Raises:
+        ConfigError: a method without store or split.
+    """
+    started = time.perf_counter()
+    method, store, split, preset, seed = _unpack(what, store, split, preset, seed)
+    parts = extract_parts(method, store, split, preset=preset, batch_size=batch_size)
+    spent = time.perf_counter() - started
+    small_print = {setting: (recipe, here) for setting, recipe, here in differs}
+    rows = []
+    for protocol in protocols:
+        started = time.perf_counter()
+        score = run_protocol(protocol, parts)
+        rows.append(
+            row_of(
+                score,
+                data=store.meta.name,
+                split=split.name,
+                method=name or method.name,
+                seed=seed,
+                seconds=spent + time.perf_counter() - started,
+                differs=small_print | getattr(protocol, "differs", {}),
+            )
+        )
+    return rows
+
+
+def run_protocol(protocol: Protocol, parts: Parts) -> Score:
+    """The full score (per class, confusion, predictions) of one protocol."""
+    return protocol.run(parts.train, parts.test, validation=parts.validation)
+
+
+def row_of(
+    score: Score,
+    *,
+    data: str,
+    split: str,
+    method: str,
+    seed: int | None = None,
+    seconds: float = 0.0,
+    differs: Mapping[str, tuple[Any, Any]] | None = None,
+) -> Row:
+    """Table row of a score. ``split`` may name its fold after a colon: ``"loso:3"``."""
+    kind, _, fold = split.partition(":")
+    return Row(
+        data=data,
+        split=kind,
+        fold=fold,
+        method=method,
+        protocol=score.protocol,
+        seed=seed,
+        accuracy=score.accuracy,
+        mean_class=score.mean_class,
+        n=score.n,
+        seconds=seconds,
+        chosen=dict(score.chosen),
+        differs=dict(differs or {}),
+    )
+
+
+def floors(
+    store: Store,
+    split: Split,
+    *,
+    beside: Any = None,
+    seeds: Iterable[int] = (0,),
+    protocols: Sequence[Protocol] = (KNN(), Linear()),
+    preset: str = "isc",
+    batch_size: int = 256,
+) -> list[Row]:
+    """Rows of the two floors: an untrained encoder for every seed, and the joints themselves, once.
+
+    Args:
+        store: the clips.
+        split: its parts.
+        beside: settings of the method they stand beside (``run.config.method_config``): same encoder, stream and frames.
+        seeds: of the untrained weights.
+        protocols: those of the method it stands beside.
+        preset: normalisation.
+        batch_size: of the extraction.
+    """
+    from skelbench.methods.floors import RandomEncoder, Raw
+
+    config = RandomEncoder.Config.of(beside) if beside is not None else RandomEncoder.Config()
+    shape: dict[str, Any] = {
+        "topology": store.topology,
+        "bodies": store.bodies,
+        "coordinates": store.coordinates,
+        "classes": len(store.classes),
+    }
+    rows: list[Row] = []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        method = RandomEncoder.build(config, **shape, generator=generator)
+        rows += evaluate(method, store, split, protocols=protocols, seed=seed, preset=preset, batch_size=batch_size)
+    raw = Raw.build(Raw.Config(stream=config.stream, frames=config.frames), **shape, generator=torch.Generator().manual_seed(0))
+    return rows + evaluate(raw, store, split, protocols=protocols, preset=preset, batch_size=batch_size)
+
+
+def _unpack(
+    what: Trained | Method, store: Store | None, split: Split | None, preset: str, seed: int | None
+) -> tuple[Method, Store, Split, str, int | None]:
+    if isinstance(what, Method):
+        if store is None or split is None:
+            raise ConfigError(f"evaluate({what.name}, ...) needs the store and the split to measure it on; a run brings both")
+        return what, store, split, preset, seed
+    train = what.config.train
+    return what.method, store or what.store, split or what.split, train.normalise, train.seed if seed is None else seed

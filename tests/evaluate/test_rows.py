@@ -1,0 +1,76 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from skelbench.data.splits import Split
+from skelbench.errors import ConfigError
+from skelbench.evaluate import KNN, Linear, PaperLinear, Table, evaluate, extract, extract_parts, floors, row_of, run_protocol
+from skelbench.methods.halp import HaLP
+from skelbench.nets.gru import GRU
+from skelbench.skeleton.augment import Views
+
+
+def test_rows_of_a_method_equal_the_protocols_by_hand(store, split, make_method):
+    rows = evaluate(make_method(), store, split, seed=3, preset="none")
+    train, validation, test = (extract(make_method(), store, r, preset="none") for r in (split.train, split.validation, split.test))
+    wanted = [p.run(train, test, validation=validation) for p in (KNN(), Linear())]
+    assert [r.protocol for r in rows] == ["1-NN", "linear"]
+    assert [r.accuracy for r in rows] == [s.accuracy for s in wanted]
+    assert [r.mean_class for r in rows] == [s.mean_class for s in wanted]
+    assert {(r.data, r.split, r.fold, r.method, r.seed, r.n) for r in rows} == {("tiny", "cross_subject", "", "mean", 3, 6)}
+
+
+def test_a_run_brings_its_own_data_normalisation_and_seed(store, split, make_method):
+    config = SimpleNamespace(train=SimpleNamespace(seed=7, normalise="none"))
+    run = SimpleNamespace(method=make_method(), store=store, split=split, config=config)
+    (row,) = evaluate(run, protocols=[KNN()], name="ours", differs=[("epochs", 450, 3)])
+    (same,) = evaluate(make_method(), store, split, preset="none", protocols=[KNN()], seed=7)
+    assert (row.accuracy, row.seed, row.method) == (same.accuracy, 7, "ours")
+    assert row.differs == {"epochs": (450, 3)}
+
+
+def test_every_clip_passes_the_network_once(store, split, make_method):
+    method = make_method()
+    evaluate(method, store, split, protocols=[KNN(), KNN(k=3), Linear()], batch_size=1000)
+    assert sorted(method.batches) == sorted([len(split.train), len(split.validation), len(split.test)])
+
+
+def test_a_fold_stands_in_its_own_column(store, make_method):
+    subject = store.index["subject"]
+    loso = Split(
+        name="loso:2",
+        by="subject",
+        train=np.flatnonzero(subject != 2),
+        validation=np.array([], np.int64),
+        test=np.flatnonzero(subject == 2),
+    )
+    (row,) = evaluate(make_method(), store, loso, protocols=[KNN()])
+    assert (row.split, row.fold, row.seed) == ("loso", "2", None)
+
+
+def test_a_protocol_says_how_it_differs_itself(store, split, make_method):
+    (row,) = evaluate(make_method(), store, split, protocols=[PaperLinear(epochs=1)])
+    assert row.differs == PaperLinear().differs
+
+
+def test_full_score_of_one_protocol(store, split, make_method):
+    parts = extract_parts(make_method(), store, split)
+    score = run_protocol(KNN(), parts)
+    row = row_of(score, data="d", split="s", method="m", seconds=2.0)
+    assert score.rows.tolist() == sorted(split.test.tolist())
+    assert (row.accuracy, row.seconds, row.split, row.fold) == (score.accuracy, 2.0, "s", "")
+
+
+def test_floors_stand_beside_a_method(store, split):
+    beside = HaLP.Config(encoder=GRU.Config(hidden=4, layers=1), views=Views(frames=8, minimum=8))
+    rows = floors(store, split, beside=beside, seeds=(0, 1), protocols=[KNN()])
+    assert [(r.method, r.seed) for r in rows] == [("random", 0), ("random", 1), ("raw", None)]
+    again = floors(store, split, beside=beside, seeds=(0, 1), protocols=[KNN()])
+    assert [r.accuracy for r in again] == [r.accuracy for r in rows]
+    assert len(Table(rows).lines()) == 2
+
+
+def test_a_method_alone_is_refused(make_method):
+    with pytest.raises(ConfigError, match="needs the store and the split"):
+        evaluate(make_method())

@@ -100,7 +100,9 @@ def import_data(
     """
     from skelbench.data.formats import open_source
 
-    target = data_home() / check_name(name)
+    if check_name(name) == "playground":
+        raise DataError("the name 'playground' belongs to the built-in set; choose another one")
+    target = data_home() / name
     check_target(target, overwrite=overwrite)
     with open_source(Path(path).expanduser(), format=format, topology=topology, **options) as source:
         return write_store(

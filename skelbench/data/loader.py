@@ -85,7 +85,7 @@ class Loader:
         lengths, rows = self._lengths[which], self.rows[which]
         if not self._keep:
             raw = self.store.batch(rows)
-            return self._checked(raw, self.preset.apply(raw.joints, raw.lengths, self.store.topology))
+            return self._normalised(raw, self.preset.apply(raw.joints, raw.lengths, self.store.topology))
         if self._cached is None:
             self._cached = self._fill()
         joints = gather(self._cached, self._starts[which], lengths)
@@ -104,7 +104,7 @@ class Loader:
             cached[start : start + int(raw.lengths.sum())] = joints[inside]
         return cached
 
-    def _checked(self, raw: Batch, joints: torch.Tensor) -> Batch:
+    def _normalised(self, raw: Batch, joints: torch.Tensor) -> Batch:
         return Batch(
             joints=joints,
             lengths=raw.lengths,

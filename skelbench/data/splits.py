@@ -137,8 +137,9 @@ def _sides(store: Store, name: str, *, use: np.ndarray, seed: int, notes: list[s
         return _listed_side(store, name, listed, use, notes)
     if name != "cross_subject":
         there = [k for k, v in store.meta.splits.items() if isinstance(v, Mapping)]
+        hint = "cross_subject" if name == "xsub" else "by_clip"
         raise ConfigError(
-            f"{store.meta.name!r} has no official split {name!r} (listed: {', '.join(there) or 'none'}); try 'cross_subject' or 'by_clip'"
+            f"{store.meta.name!r} has no official split {name!r} (listed: {', '.join(there) or 'none'}); try {hint!r}"
         )
     return _alternate_subjects(store, use, notes), "subject"
 
@@ -192,8 +193,8 @@ def _subject(store: Store, name: str, subjects: list[int]) -> int:
 
 def _alternate_subjects(store: Store, use: np.ndarray, notes: list[str]) -> np.ndarray:
     """Every second subject trains; subjects then change sides until every class that can stand on both sides does."""
-    subjects = _values(store, "subject", use)
     at = use[store.index["subject"][use] >= 0]
+    subjects = np.asarray(_values(store, "subject", at))
     table = np.zeros((len(subjects), len(store.classes)), np.int64)  # clips a subject has of a class
     np.add.at(table, (np.searchsorted(subjects, store.index["subject"][at]), store.labels[at]), 1)
     shared = (table > 0).sum(axis=0) >= 2
@@ -201,28 +202,36 @@ def _alternate_subjects(store: Store, use: np.ndarray, notes: list[str]) -> np.n
         raise DataError(
             f"{store.meta.name!r}: no class is performed by two subjects, so 'cross_subject' has nothing to test; try 'by_clip'"
         )
-    table = table[:, shared]
-    train = np.arange(len(subjects)) % 2 == 0
+    useful = table[:, shared].any(axis=1)
+    subjects, table = subjects[useful], table[useful][:, shared]
+    train = _both_sides(table)
+    side = np.zeros(len(store), np.int8)
+    kept = at[shared[store.labels[at]]]
+    side[kept] = np.where(np.isin(store.index["subject"][kept], subjects[train]), TRAIN, TEST)
+    _check_groups(store, "cross_subject", side)
+    single = (np.bincount(store.labels[at], minlength=len(store.classes)) > 0) & ~shared
+    if single.any():
+        names = ", ".join(c for c, alone in zip(store.classes, single, strict=True) if alone)
+        notes.append(f"{int(single.sum())} classes left out, performed by a single subject: {names}")
+    notes.append(f"no official list; trained on subjects {_named(store, subjects[train])}")
+    return side
+
+
+def _both_sides(table: np.ndarray) -> np.ndarray:
+    """Which subjects train (S,), given their clips a class (S, classes): every second one, then the best single change, repeated."""
 
     def badness(train: np.ndarray) -> tuple[int, float]:
         clips = np.stack([table[train].sum(axis=0), table[~train].sum(axis=0)])  # (2, classes)
         return int((clips == 0).sum()), abs(float(clips[0].sum() / clips.sum()) - 0.5)
 
+    every = np.arange(len(table))
+    train = every % 2 == 0
     while badness(train)[0]:
-        flips = [np.where(np.arange(len(subjects)) == i, ~train, train) for i in range(len(subjects))]
-        best = min(flips, key=badness)
+        best = min((np.where(every == s, ~train, train) for s in every), key=badness)
         if badness(best) >= badness(train):
             break
         train = best
-    side = np.zeros(len(store), np.int8)
-    kept = at[shared[store.labels[at]]]
-    side[kept] = np.where(np.isin(store.index["subject"][kept], np.asarray(subjects)[train]), TRAIN, TEST)
-    _check_groups(store, "cross_subject", side)
-    names = [c for c, keep in zip(store.classes, shared, strict=True) if not keep]
-    if names:
-        notes.append(f"{len(names)} classes left out, performed by a single subject: {', '.join(names)}")
-    notes.append(f"no official list; trained on subjects {_named(store, np.asarray(subjects)[train])}")
-    return side
+    return train
 
 
 def _same_classes(
@@ -246,22 +255,23 @@ def _order(n: int, seed: int) -> list[int]:
 
 def _validation(store: Store, train: np.ndarray, *, by: str, share: float, seed: int, notes: list[str]) -> np.ndarray:
     """Rows of held-out training subjects; of held-out recordings where subjects cannot be spared."""
+    why = "test is parted by recording, too"
     if by != "group":
-        subject = store.index["subject"][train]
-        subjects = np.unique(subject[subject >= 0])
+        subject, labels = store.index["subject"][train], store.labels[train]
+        subjects, classes = np.unique(subject[subject >= 0]), len(np.unique(labels))
         wanted = min(max(1, round(share * len(subjects))), len(subjects) - 1)
         chosen: list[int] = []
         for i in _order(len(subjects), seed):
             rest = ~np.isin(subject, [*chosen, subjects[i]])
-            if len(chosen) < wanted and len(np.unique(store.labels[train[rest]])) == len(np.unique(store.labels[train])):
+            if len(chosen) < wanted and len(np.unique(labels[rest])) == classes:
                 chosen.append(int(subjects[i]))
-        if chosen:
+        held = np.isin(subject, chosen)
+        if 2 * len(np.unique(labels[held])) >= classes:
             notes.append(f"validation: training subjects {_named(store, sorted(chosen))}")
-            return train[np.isin(subject, chosen)]
-        why = "there is one training subject" if len(subjects) < 2 else "every training subject is needed to cover the classes"
-        notes.append(f"validation: held-out recordings of the training subjects, because {why}")
-    else:
-        notes.append("validation: held-out recordings of the training side")
+            return train[held]
+        why = "the training subjects that can be spared perform under half of the classes"
+        why = "there is no second training subject" if len(subjects) < 2 else why
+    notes.append(f"validation: held-out recordings of the training side, because {why}")
     held = _hold_groups(store, train, share=share, seed=seed + 1, notes=None)
     if not len(held):
         notes.append("no class has three training recordings, so validation is empty")

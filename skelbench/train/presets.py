@@ -1,0 +1,91 @@
+"""Settings to begin with, one function a method and preset. Edit what you like: ``presets("halp", "demo").edit(hardness=0.5)``.
+
+    smoke   a few steps of a tiny network, seconds: does it run?
+    demo    minutes on two cores: does it learn?
+    paper   the paper's own values
+
+A preset chooses settings, never data: those are the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from skelbench.errors import ConfigError
+from skelbench.methods.base import Method
+from skelbench.methods.halp import HaLP
+from skelbench.methods.moco import MoCo
+from skelbench.nets.gru import GRU
+from skelbench.skeleton.augment import Views
+from skelbench.train.config import Difference, RunConfig, Train, diff, method_class
+
+NAMES = ("smoke", "demo", "paper")
+
+
+def moco_smoke() -> tuple[MoCo.Config, Train]:
+    own = MoCo.Config(encoder=GRU.Config(hidden=8, layers=1), views=Views(frames=16, minimum=8), queue=32, dim=16)
+    return own, Train(epochs=2, batch=8, lr=0.05, probe_every=1, meter_every=1)
+
+
+def moco_demo() -> tuple[MoCo.Config, Train]:
+    own = MoCo.Config(encoder=GRU.Config(hidden=64, layers=3), queue=512, temperature=0.1, momentum=0.99)
+    return own, Train(epochs=60, batch=64, lr=0.05)
+
+
+def moco_paper() -> tuple[MoCo.Config, Train]:
+    """HaLP's baseline: its own schedule without the hallucinated positives."""
+    return MoCo.Config(), Train(epochs=451, batch=64, lr=0.01, drops=(351,), probe_clips=0, save_every=5)
+
+
+def halp_smoke() -> tuple[HaLP.Config, Train]:
+    encoder, views = GRU.Config(hidden=8, layers=1), Views(frames=16, minimum=8)
+    own = HaLP.Config(
+        encoder=encoder, views=views, queue=16, dim=16, prototypes=4, prototypes_from=16, refresh=2, positives=8, plain_epochs=1
+    )
+    return own, Train(epochs=3, batch=8, lr=0.05, probe_every=1, meter_every=1)
+
+
+def halp_demo() -> tuple[HaLP.Config, Train]:
+    encoder = GRU.Config(hidden=64, layers=3)
+    own = HaLP.Config(encoder=encoder, queue=512, temperature=0.1, momentum=0.99, weight=1.0, plain_epochs=40)
+    return own, Train(epochs=60, batch=64, lr=0.05)
+
+
+def halp_paper() -> tuple[HaLP.Config, Train]:
+    """NTU-60 and NTU-120: 200 plain epochs, 451 in all. PKU-MMD II: plain_epochs=500, epochs=1001, drops=(801,), weight=1."""
+    return HaLP.Config(), Train(epochs=451, batch=64, lr=0.01, drops=(351,), probe_clips=0, save_every=5)
+
+
+PRESETS: dict[tuple[str, str], Callable[[], tuple[object, Train]]] = {
+    ("moco", "smoke"): moco_smoke,
+    ("moco", "demo"): moco_demo,
+    ("moco", "paper"): moco_paper,
+    ("halp", "smoke"): halp_smoke,
+    ("halp", "demo"): halp_demo,
+    ("halp", "paper"): halp_paper,
+}
+
+
+def presets(
+    method: str | type[Method], preset: str = "demo", *, data: str = "playground", split: str = "cross_subject"
+) -> RunConfig:
+    """The settings of a method and preset, for this data.
+
+    A method of one's own, given as a class, has its ``Config`` and ``Train`` as they stand, under whatever preset name.
+
+    Raises:
+        ConfigError: no such method or preset, or a method that has nothing to train.
+    """
+    cls = method_class(method)
+    if not cls.trains:
+        raise ConfigError(f"{cls.name!r} has nothing to train; its features can be evaluated as they are (skelbench.evaluate)")
+    found = PRESETS.get((cls.name, preset))
+    if found is None and (preset not in NAMES or any(name == cls.name for name, _ in PRESETS)):
+        raise ConfigError(f"{cls.name!r} has no preset {preset!r}; there are: {', '.join(NAMES)}")
+    own, train = found() if found else (cls.Config(), Train())
+    return RunConfig(method=cls.name, data=data, split=split, preset=preset, method_config=own, train=train)
+
+
+def changes(config: RunConfig) -> list[Difference]:
+    """What was edited: the settings that differ from the preset they came from (a = preset, b = here)."""
+    return diff(presets(config.method, config.preset, data=config.data, split=config.split), config)

@@ -1,0 +1,236 @@
+"""Everything a run is at one moment: method, optimiser, random draws, place in the data. Made from settings, saved as tensors.
+
+Random draws come from three streams, each seeded from ``train.seed`` and its own name, so that changing one (another batch order,
+say) leaves the others alone: ``init`` (first weights), ``order`` (one stream an epoch, so the order of epoch 7 needs no history) and
+``draws`` (augmentation and whatever else a method draws; its place is part of the state).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from skelbench.data.loader import Loader
+from skelbench.data.splits import Split, make_split
+from skelbench.data.store import Store
+from skelbench.errors import ConfigError, RunError
+from skelbench.methods.base import Method
+from skelbench.parts.nearest import nearest
+from skelbench.skeleton.clip import Batch
+from skelbench.train.config import RunConfig, method_class
+from skelbench.train.meters import collapse, embed
+
+Counters = dict[str, Any]
+
+
+@dataclass(kw_only=True)
+class State:
+    """A run between two steps.
+
+    Attributes:
+        step: optimiser steps made.
+        epoch: epoch that goes on, counted from 0.
+        batch: batches of it that have been used.
+        loss_sum: of those batches.
+        probed: last epoch that was probed, -1 none.
+        sets: live settings changed so far.
+    """
+
+    config: RunConfig
+    store: Store
+    split: Split
+    method: Method
+    optimiser: torch.optim.SGD
+    draws: torch.Generator
+    device: torch.device
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    loss_sum: float = 0.0
+    probed: int = -1
+    sets: int = 0
+    _loader: Loader | None = field(default=None, repr=False)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows trained on."""
+        return self.split.train_all if self.config.train.refit else self.split.train
+
+    @property
+    def loader(self) -> Loader:
+        """The training clips, in batches; made at first use."""
+        if self._loader is None:
+            train = self.config.train
+            self._loader = Loader(
+                self.store, self.rows, batch_size=train.batch, preset=train.normalise, shuffle=True, drop_last=True
+            )
+        return self._loader
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches of one epoch."""
+        return len(self.rows) // self.config.train.batch
+
+    @property
+    def of(self) -> int:
+        """Steps in all: those made and those to come."""
+        left = self.config.train.epochs - self.epoch
+        return self.step + max(left, 0) * self.per_epoch - self.batch
+
+    def batches(self) -> Iterator[Batch]:
+        """What is left of the current epoch, in its order."""
+        order = generator(self.config.train.seed, f"order {self.epoch}")
+        return self.loader.epoch(order, skip=self.batch)
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """bfloat16 forward passes where the settings ask for them."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.train.precision == "bf16")
+
+    def probe(self) -> tuple[float | None, dict[str, float], tuple[int, int]]:
+        """(1-NN accuracy on validation or None, collapse meters, (gallery, queries) sizes)."""
+        limit = self.config.train.probe_clips
+        held_out = np.zeros(0, np.int64) if self.config.train.refit else labelled(self.store, self.split.validation, limit // 2)
+        gallery = labelled(self.store, self.rows, limit)
+        if not len(held_out) or not len(gallery):
+            rows = held_out if len(held_out) else some(self.rows, limit // 2)
+            return None, collapse(self._features(rows)[0]), (0, len(rows))
+        known, names = self._features(gallery)
+        asked, answers = self._features(held_out)
+        found = nearest(asked, known).rows[:, 0]
+        return float((names[found] == answers).double().mean()), collapse(asked), (len(gallery), len(held_out))
+
+    def _features(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        train = self.config.train
+        clips = Loader(self.store, rows, batch_size=256, preset=train.normalise, shuffle=False, drop_last=False)
+        return embed(self.method, clips.batches(), self.device)
+
+    def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Tensor], Counters]:
+        """Weights with all buffers, optimiser tensors (``momentum/<parameter>``, ``draws``), and the counters."""
+        weights = self.method.state_dict()
+        wrong = [k for k, v in weights.items() if not isinstance(v, Tensor)]
+        if wrong:
+            raise RunError(f"{self.method.name} keeps {wrong[0]!r} in its state, which is no tensor; register it as a buffer")
+        tensors = {"draws": self.draws.get_state()}
+        for name, parameter in trainable(self.method).items():
+            if (held := self.optimiser.state.get(parameter, {}).get("momentum_buffer")) is not None:
+                tensors[f"momentum/{name}"] = held
+        names = ("step", "epoch", "batch", "loss_sum", "probed", "sets")
+        return weights, tensors, {name: getattr(self, name) for name in names}
+
+    def restore(self, weights: dict[str, Tensor], tensors: dict[str, Tensor], counters: Counters) -> None:
+        """Become what ``snapshot`` saw.
+
+        Raises:
+            RunError: the tensors are of another method, skeleton or size; the message names the first that does not fit.
+        """
+        for name in ("step", "epoch", "batch", "probed", "sets"):
+            setattr(self, name, int(counters[name]))
+        self.loss_sum = float(counters["loss_sum"])
+        if self.batch:  # stages that hang on the epoch, before the buffers they may touch are put back
+            self.method.begin_epoch(self.epoch)
+        fits(weights, self.method.state_dict())
+        self.method.load_state_dict(weights)
+        parameters = trainable(self.method)
+        momenta = {k.removeprefix("momentum/"): v for k, v in tensors.items() if k.startswith("momentum/")}
+        fits({k: momenta.get(k, p) for k, p in parameters.items()} | momenta, dict(parameters))
+        self.optimiser.state.clear()
+        for name, held in momenta.items():
+            p = parameters[name]
+            self.optimiser.state[p]["momentum_buffer"] = held.to(device=p.device, dtype=p.dtype).clone()
+        self.draws.set_state(tensors["draws"].clone())
+
+
+def prepare(config: RunConfig, store: Store) -> State:
+    """A run that has made no step yet.
+
+    Raises:
+        ConfigError: a setting does not fit the data or this machine.
+    """
+    method, train = method_class(config.method), config.train
+    if not method.trains:
+        raise ConfigError(f"{config.method!r} has nothing to train; its features can be evaluated as they are (skelbench.evaluate)")
+    device = find_device(train.device)
+    if train.precision == "bf16" and not has_bf16(device):
+        raise ConfigError(f"precision = 'bf16': this {device.type} has no bfloat16 arithmetic; take 'fp32'")
+    split = make_split(store, config.split)
+    built = method.build(
+        config.method_config,
+        topology=store.topology,
+        bodies=store.bodies,
+        coordinates=store.coordinates,
+        classes=len(store.classes),
+        generator=generator(train.seed, "init"),
+    ).to(device)
+    optimiser = torch.optim.SGD(trainable(built).values(), lr=train.lr, momentum=train.momentum, weight_decay=train.weight_decay)
+    draws = generator(train.seed, "draws")
+    state = State(config=config, store=store, split=split, method=built, optimiser=optimiser, draws=draws, device=device)
+    if state.per_epoch < 1:
+        raise ConfigError(
+            f"train.batch = {train.batch}, but split {config.split!r} of {config.data!r} has {len(state.rows)} training clips: not "
+            f"one full batch. Take a batch of {max(len(state.rows), 2)} at most"
+        )
+    if built.supervised and (store.index["label"][state.rows] < 0).any():
+        raise ConfigError(f"{config.method!r} learns from labels, but some training clips of {config.data!r} have none")
+    return state
+
+
+def generator(seed: int, stream: str) -> torch.Generator:
+    """The random stream of that name; streams of one seed are unrelated."""
+    digest = hashlib.sha256(f"{seed} {stream}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def trainable(method: Method) -> dict[str, torch.nn.Parameter]:
+    """Parameters that take a gradient, by name."""
+    return {name: p for name, p in method.named_parameters() if p.requires_grad}
+
+
+def fits(given: dict[str, Tensor], wanted: dict[str, Any]) -> None:
+    """Raise RunError unless both hold the same names and shapes."""
+    for name, tensor in wanted.items():
+        if name not in given:
+            raise RunError(f"tensor {name!r} {tuple(tensor.shape)} is missing")
+        if given[name].shape != tensor.shape:
+            raise RunError(f"tensor {name!r} has shape {tuple(given[name].shape)}, wanted {tuple(tensor.shape)}")
+    extra = [name for name in given if name not in wanted]
+    if extra:
+        raise RunError(f"tensor {extra[0]!r} belongs to nothing in this method")
+
+
+def find_device(name: str) -> torch.device:
+    """``auto`` is the GPU where there is one. Raises ConfigError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"train.device = {name!r}: not there ({str(error).splitlines()[0]}); take 'auto' or 'cpu'") from error
+    return device
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 itself (a GPU of 2020 or later; a CPU with avx512_bf16 or amx_bf16)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return device.type == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
+
+
+def some(rows: np.ndarray, limit: int) -> np.ndarray:
+    """At most ``limit`` of the rows (0 all), the same ones every time."""
+    if not limit or len(rows) <= limit:
+        return rows
+    return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:limit])]
+
+
+def labelled(store: Store, rows: np.ndarray, limit: int) -> np.ndarray:
+    """At most ``limit`` of the rows that carry a label."""
+    return some(rows[store.index["label"][rows] >= 0], limit)

@@ -1,0 +1,30 @@
+"""What a person sees in JupyterLab: one Python class, one ES module and one still picture each.
+
+``SkeletonPlayer`` plays clips, ``EmbeddingMap`` shows features and plays what the pointer is on, ``PositiveLab`` shows how HaLP
+hallucinates positives. Each one's ``static()`` is an SVG of the same content, which is also what a saved notebook shows where no
+kernel runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skelbench.widgets.embedding_map import EmbeddingMap
+    from skelbench.widgets.player import SkeletonPlayer, link
+    from skelbench.widgets.positive_lab import PositiveLab
+
+__all__ = ["EmbeddingMap", "PositiveLab", "SkeletonPlayer", "link"]
+
+_HOME = {"EmbeddingMap": "embedding_map", "PositiveLab": "positive_lab", "SkeletonPlayer": "player", "link": "player"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"skelbench.widgets has no {name!r}; it has: {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"skelbench.widgets.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

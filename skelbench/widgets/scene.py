@@ -1,0 +1,253 @@
+"""Clips as the player wants them: positions as float16 bytes around each clip's middle, and what to draw between them.
+
+``scene_of`` is what ``SkeletonPlayer`` sends; ``plain_scene`` is the same as JSON, for a page that has no kernel.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from skelbench.errors import ConfigError, DataError
+from skelbench.skeleton.clip import Batch, Clip
+from skelbench.skeleton.topology import Topology
+
+MOST = 24  # clips one player shows
+Clips = Clip | Batch | np.ndarray | torch.Tensor | Sequence["Clip | np.ndarray | torch.Tensor"]
+Colour = np.ndarray | torch.Tensor | Sequence["np.ndarray | torch.Tensor | None"]
+
+_FACE = ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
+
+
+def clips_of(clips: Clips, topology: Topology | None = None) -> list[Clip]:
+    """Whatever a player accepts as a list of clips.
+
+    Args:
+        clips: a Clip, a Batch (its padding is cut off), an array (T, V, C) or (T, M, V, C), or a list of clips and arrays.
+        topology: joint layout of a batch or an array, which do not carry one.
+
+    Raises:
+        DataError: no topology for a batch or an array, an array of another shape, or something else altogether.
+        ConfigError: no clip, or more than 24.
+    """
+    if isinstance(clips, Batch):
+        joints = clips.joints.detach().cpu().permute(0, 2, 4, 3, 1).numpy()  # (N, T, M, V, C)
+        found = [
+            _clip(joints[i, : int(clips.lengths[i])], topology, id=clips.ids[i], label=int(clips.labels[i]))
+            for i in range(len(clips))
+        ]
+    elif isinstance(clips, Clip | np.ndarray | torch.Tensor):
+        found = [_clip(clips, topology)]
+    elif isinstance(clips, Iterable) and not isinstance(clips, str):
+        found = [_clip(c, topology) for c in clips]
+    else:
+        raise DataError(f"a player shows a Clip, a Batch, an array or a list of them, not {type(clips).__name__}")
+    if not 1 <= len(found) <= MOST:
+        raise ConfigError(f"a player shows 1 to {MOST} clips side by side, {len(found)} given; take some of them: clips[:{MOST}]")
+    return found
+
+
+def _clip(joints: Any, topology: Topology | None, *, id: str = "", label: int = -1) -> Clip:
+    if isinstance(joints, Clip):
+        return joints
+    if isinstance(joints, torch.Tensor):
+        joints = joints.detach().cpu().numpy()
+    if not isinstance(joints, np.ndarray) or joints.ndim not in (3, 4):
+        raise DataError(
+            f"a player wants clips or arrays (T, V, C) or (T, M, V, C), got {getattr(joints, 'shape', type(joints).__name__)}"
+        )
+    if topology is None:
+        raise DataError(
+            "a batch or an array does not say which joints it holds; pass topology=, for example topology('kinect_v2_25')"
+        )
+    joints = joints[:, None] if joints.ndim == 3 else joints
+    return Clip(joints=np.asarray(joints, np.float32), topology=topology, id=id, label=label)
+
+
+def scene_of(
+    clips: Sequence[Clip],
+    *,
+    titles: Sequence[str] | None = None,
+    colour: Colour | None = None,
+    colour_range: tuple[float, float] | None = None,
+    up: str = "y",
+    face: bool = True,
+) -> dict[str, Any]:
+    """What player.js draws: ``clips`` (tables), ``data`` (float16 bytes), ``colours`` (bytes), ``range`` (of the colour, or None).
+
+    Args:
+        clips: 1 to 24 clips.
+        titles: one a clip; the clips' ids where left out.
+        colour: a value a joint: (V,) or (T', V) for all clips, (N, T', V) or a list for each its own; T' rows are stretched over
+            the clip. NaN is drawn like the smallest value.
+        colour_range: values at the two ends of the ramp; those of the data where left out.
+        up: which way up the coordinates point: "y", "z", or "-y" (image coordinates).
+        face: turn every clip so that its first body faces the viewer at first; False shows it as recorded.
+
+    Raises:
+        DataError: titles or colours do not fit the clips.
+        ConfigError: unknown ``up``.
+    """
+    if titles is not None and len(titles) != len(clips):
+        raise DataError(f"{len(titles)} titles for {len(clips)} clips")
+    heats = colours_of(clips, colour)
+    low, high = colour_range or _range(heats)
+    tables, data, shades, at = [], [], [], [0, 0]
+    for i, clip in enumerate(clips):
+        joints = upright(clip, up)
+        joints = turned(joints, clip.topology) if face else joints
+        table, half = _packed(joints, clip.topology)
+        table |= {
+            "offset": at[0],
+            "fps": float(clip.fps),
+            "title": str(titles[i]) if titles is not None else clip.id,
+            "colour": None,
+        }
+        at[0] += half.nbytes
+        data.append(half.tobytes())
+        heat = heats[i]
+        if heat is not None:
+            table["colour"] = {"offset": at[1], "rows": heat.shape[0], "bodies": heat.shape[1]}
+            share = (np.nan_to_num(heat, nan=low) - low) / ((high - low) or 1.0)
+            shade = np.round(np.clip(share, 0, 1) * 255).astype(np.uint8)
+            at[1] += shade.nbytes
+            shades.append(shade.tobytes())
+        tables.append(table)
+    return {"clips": tables, "data": b"".join(data), "colours": b"".join(shades), "range": [low, high] if shades else None}
+
+
+def plain_scene(clips: Clips, *, topology: Topology | None = None, **more: Any) -> dict[str, Any]:
+    """``scene_of`` as plain JSON (bytes as base64 text) for ``mount`` of player.js in a page without a kernel."""
+    scene = scene_of(clips_of(clips, topology), **more)
+    return {**scene, **{k: base64.b64encode(scene[k]).decode() for k in ("data", "colours")}}
+
+
+def upright(clip: Clip, up: str = "y") -> np.ndarray:
+    """Positions (T, M, V, 3), y up, NaN where a body is absent. Flat layouts get z = 0; a confidence column is left out."""
+    joints = np.asarray(clip.joints, np.float32)
+    coordinates = min(joints.shape[3], clip.topology.dims, 3)
+    x = np.zeros((*joints.shape[:3], 3), np.float32)
+    x[..., :coordinates] = joints[..., :coordinates]
+    x[~clip.present] = np.nan
+    if up == "y":
+        return x
+    if up == "-y":
+        return x * np.array([1, -1, 1], np.float32)
+    if up == "z":
+        return np.stack([x[..., 0], x[..., 2], -x[..., 1]], axis=-1)
+    raise ConfigError(f"up={up!r}: wanted 'y', 'z' or '-y'")
+
+
+def turned(joints: np.ndarray, topology: Topology) -> np.ndarray:
+    """The same movement turned about the vertical so that the first body, when first seen, faces +z, the viewer.
+
+    Facing is left x up, from the mean of all (left - right) pairs. Skeletons without pairs, flat ones, and bodies whose left and
+    right lie above each other stay as they are.
+    """
+    seen = np.flatnonzero(np.isfinite(joints[:, 0]).all(axis=(1, 2)))
+    if not topology.pairs or topology.dims < 3 or not len(seen):
+        return joints
+    pairs = np.array(topology.pairs)
+    across = (joints[seen[0], 0, pairs[:, 0]] - joints[seen[0], 0, pairs[:, 1]]).mean(axis=0)  # towards the body's left
+    length = float(np.hypot(across[0], across[2]))
+    if length < 1e-6:
+        return joints
+    cos, sin = across[0] / length, across[2] / length
+    x, z = joints[..., 0], joints[..., 2]
+    return np.stack([cos * x + sin * z, joints[..., 1], cos * z - sin * x], axis=-1).astype(np.float32)
+
+
+def colours_of(clips: Sequence[Clip], colour: Colour | None) -> list[np.ndarray | None]:
+    """The colour values of every clip as (T', M or 1, V), or None.
+
+    Raises:
+        DataError: shapes do not fit.
+    """
+    if colour is None:
+        return [None] * len(clips)
+    if isinstance(colour, np.ndarray | torch.Tensor):
+        table = np.asarray(colour.detach().cpu() if isinstance(colour, torch.Tensor) else colour, np.float32)
+        each = list(table) if table.ndim == 3 and len(clips) > 1 else [table] * len(clips)
+    else:
+        each = [
+            None if c is None else np.asarray(c.detach().cpu() if isinstance(c, torch.Tensor) else c, np.float32) for c in colour
+        ]
+    if len(each) != len(clips):
+        raise DataError(f"colours for {len(each)} clips, {len(clips)} are shown")
+    found: list[np.ndarray | None] = []
+    for clip, heat in zip(clips, each, strict=True):
+        if heat is not None:
+            V = clip.topology.V
+            if heat.ndim not in (1, 2, 3) or heat.shape[-1] != V or 0 in heat.shape:
+                raise DataError(f"colour of clip {clip.id!r} has shape {heat.shape}, wanted ({V},), (T, {V}) or (T, M, {V})")
+            heat = heat.reshape(1, 1, V) if heat.ndim == 1 else heat[:, None] if heat.ndim == 2 else heat
+        found.append(heat)
+    return found
+
+
+def _range(heats: Sequence[np.ndarray | None]) -> tuple[float, float]:
+    finite = [h[np.isfinite(h)] for h in heats if h is not None and np.isfinite(h).any()]
+    return (min(float(h.min()) for h in finite), max(float(h.max()) for h in finite)) if finite else (0.0, 1.0)
+
+
+def _packed(joints: np.ndarray, topology: Topology) -> tuple[dict[str, Any], np.ndarray]:
+    """Table and float16 positions (T, M, V, 3) of one clip around the middle of its movement, at most 1 in size."""
+    T, M, V, _ = joints.shape
+    points = joints[np.isfinite(joints).all(axis=3)]  # (n, 3)
+    if not len(points):
+        points = np.zeros((1, 3), np.float32)
+    low, high = np.quantile(points, [0.002, 0.998], axis=0)  # a joint that jumps must not shrink the body
+    centre = (low + high) / 2
+    reach = float(np.quantile(np.hypot(points[:, 0] - centre[0], points[:, 2] - centre[2]), 0.998))
+    half = [max(reach, 1e-3 * float(np.abs(points).max()), 1e-6), max(float(high[1] - low[1]) / 2, 1e-6)]
+    scale = max(float(np.abs(points - centre).max()), 1e-6)
+    size = float(np.median(_extent(joints))) if np.isfinite(joints).any() else 1.0
+    head, radius = head_of(topology, joints, size)
+    table = {
+        "frames": T,
+        "bodies": M,
+        "joints": V,
+        "scale": scale,
+        "half": half,
+        "depth": max(half[0], 0.25 * half[1]),
+        "floor": float(low[1] - centre[1]) if topology.dims >= 3 else None,
+        "step": _nice(half[0] / 2),
+        "thickness": 0.02 * size,
+        "edges": [list(b) for b in topology.bones],
+        "side": list(topology.side),
+        "names": list(topology.joints),
+        "head": head,
+        "headRadius": radius,
+    }
+    return table, ((joints - centre.astype(np.float32)) / np.float32(scale)).astype("<f2")
+
+
+def _extent(joints: np.ndarray) -> np.ndarray:
+    """Diagonal of the box around every present body (n,)."""
+    T, M, V, _ = joints.shape
+    bodies = joints.reshape(T * M, V, 3)
+    bodies = bodies[np.isfinite(bodies).all(axis=(1, 2))]
+    return np.linalg.norm(bodies.max(axis=1) - bodies.min(axis=1), axis=1) if len(bodies) else np.ones(1, np.float32)
+
+
+def head_of(topology: Topology, joints: np.ndarray, size: float) -> tuple[list[int], float]:
+    """Joints whose mean is the middle of the head (none where the layout has no head) and the radius of its circle."""
+    names = [n.lower() for n in topology.joints]
+    if "head" in names:
+        head = names.index("head")
+        neck = topology.parents[head]
+        length = np.linalg.norm(joints[:, :, head] - joints[:, :, neck], axis=-1) if neck >= 0 else np.zeros(0)
+        length = length[np.isfinite(length)]
+        radius = 0.7 * float(np.median(length)) if len(length) else 0.0
+        return [head], float(np.clip(radius, 0.04 * size, 0.07 * size))
+    return [names.index(n) for n in _FACE if n in names], 0.055 * size
+
+
+def _nice(length: float) -> float:
+    """The largest of 1, 2, 5 times a power of ten that is not above ``length``."""
+    power = 10.0 ** np.floor(np.log10(max(length, 1e-9)))
+    return float(power * max(f for f in (1, 2, 5) if f * power <= length * (1 + 1e-9)))

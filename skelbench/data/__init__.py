@@ -13,6 +13,7 @@ from typing import Any
 
 from skelbench.data.catalogue import Description, Listing, describe, list_data
 from skelbench.data.folders import NAME, check_name, check_target, data_home
+from skelbench.data.formats import FORMATS, open_source, write_pack
 from skelbench.data.loader import Loader
 from skelbench.data.splits import Split, loso_splits, make_split
 from skelbench.data.store import Meta, Store, verify, write_store
@@ -20,6 +21,7 @@ from skelbench.errors import ConfigError, DataError
 from skelbench.skeleton.topology import Topology
 
 __all__ = [
+    "FORMATS",
     "Description",
     "Listing",
     "Loader",
@@ -34,6 +36,7 @@ __all__ = [
     "loso_splits",
     "make_split",
     "verify",
+    "write_pack",
     "write_store",
 ]
 
@@ -52,11 +55,11 @@ def load(name: str | Path) -> Store:
     """
     text = str(name)
     if re.fullmatch(r"playground(:.*)?", text):
-        from skelbench.data.playground import playground
-
-        size = text.partition(":")[2] or "1200"
+        size = text.partition(":")[2] if ":" in text else "1200"
         if not (size.isdecimal() and 0 < int(size) <= 1_000_000):
             raise ConfigError(f"{text!r}: wanted playground:<number of clips>, e.g. playground:600")
+        from skelbench.data.playground import playground
+
         return playground(int(size))
     if isinstance(name, str) and NAME.fullmatch(name) and (data_home() / name).is_dir():
         return Store(data_home() / name)
@@ -98,8 +101,6 @@ def import_data(
         DataError: unsafe or taken name, no such file, unknown format, or bad content; the message names file and line, or the clip.
         ConfigError: an option the reader does not have.
     """
-    from skelbench.data.formats import open_source
-
     if check_name(name) == "playground":
         raise DataError("the name 'playground' belongs to the built-in set; choose another one")
     target = data_home() / name

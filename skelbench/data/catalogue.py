@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from skelbench.data.folders import NAME, data_home
+from skelbench.data.formats import FORMATS, recognise
 from skelbench.data.store import Store
 from skelbench.errors import DataError
 
@@ -114,8 +115,6 @@ def describe(path: str | Path) -> Description:
         place = data_home() / path
     if (place / "clips.npy").is_file():
         return Description(path=str(place), facts=_facts(Store(place)))
-    from skelbench.data.formats import FORMATS, recognise
-
     format = recognise(place)
     return Description(path=str(place), facts={"format": format, **FORMATS[format].describe(place)})
 

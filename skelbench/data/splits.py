@@ -92,20 +92,26 @@ def make_split(
         use = use[store.labels[use] >= 0]
     side, by = _sides(store, name, use=use, seed=seed, notes=notes)
     train_all, test = np.flatnonzero(side == TRAIN), np.flatnonzero(side == TEST)
-    for what, found in (("train", train_all), ("test", test)):
+    kept = _same_classes(store, name, train_all, test, allow_missing=allow_missing, notes=notes) if len(train_all) else test
+    for what, found in (("train", train_all), ("test", kept)):
         if not len(found):
             raise DataError(
                 f"split {name!r} of {store.meta.name!r} leaves the {what} side empty; choose another split or other rows"
             )
-    test = _same_classes(store, name, train_all, test, allow_missing=allow_missing, notes=notes)
     validation = _validation(store, train_all, by=by, share=holdout, seed=seed, notes=notes)
     train = np.setdiff1d(train_all, validation)
-    return Split(name=name, train=train, validation=validation, test=test, by=by, note="; ".join(notes))
+    return Split(name=name, train=train, validation=validation, test=kept, by=by, note="; ".join(notes))
 
 
 def loso_splits(store: Store, **options: Any) -> list[Split]:
-    """Leave one subject out: one split a subject. Options as in :func:`make_split`."""
-    return [make_split(store, f"loso:{subject}", **options) for subject in _values(store, "subject", np.arange(len(store)))]
+    """Leave one subject out, one split a subject; without those who share no class with anybody. Options: :func:`make_split`."""
+    rows = options.get("rows")
+    use = np.arange(len(store)) if rows is None else np.asarray(rows, np.int64)
+    subject, label = store.index["subject"][use], store.labels[use]
+    shares = [
+        s for s in _values(store, "subject", use) if np.isin(label[subject == s], label[(subject >= 0) & (subject != s)]).any()
+    ]
+    return [make_split(store, f"loso:{_named(store, [s])}", **options) for s in shares]
 
 
 def _values(store: Store, column: str, use: np.ndarray) -> list[int]:
@@ -218,7 +224,10 @@ def _alternate_subjects(store: Store, use: np.ndarray, notes: list[str]) -> np.n
 
 
 def _both_sides(table: np.ndarray) -> np.ndarray:
-    """Which subjects train (S,), given their clips a class (S, classes): every second one, then the best single change, repeated."""
+    """Which subjects train (S,), given their clips a class (S, classes): every second one, then the best single change, repeated.
+
+    The side with more clips trains.
+    """
 
     def badness(train: np.ndarray) -> tuple[int, float]:
         clips = np.stack([table[train].sum(axis=0), table[~train].sum(axis=0)])  # (2, classes)
@@ -231,7 +240,7 @@ def _both_sides(table: np.ndarray) -> np.ndarray:
         if badness(best) >= badness(train):
             break
         train = best
-    return train
+    return train if table[train].sum() >= table[~train].sum() else ~train
 
 
 def _same_classes(

@@ -224,7 +224,7 @@ def write_store(
     """Write clips as a store; the folder appears whole or not at all.
 
     Topology and frame rate are those of the first clip. Whole numbers in ``clip.about`` become columns of the table; ``subject``,
-    ``camera``, ``setup`` and ``group`` may be words, which are numbered in order of appearance and kept in
+    ``camera``, ``setup`` and ``group`` may be words, which (unless all are numbers) are numbered in order of appearance and kept in
     ``meta.extra["names"]``. Other entries of ``about`` are not stored. A clip without ``group`` is a group of its own.
 
     Args:

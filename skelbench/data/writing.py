@@ -83,7 +83,9 @@ class FrameWriter:
         columns, names = {}, {}
         for key in keys:
             values = [row.get(key, -1) for row in self.rows]
-            if any(isinstance(v, str) for v in values):
+            if all(v == -1 or (str(v).isdecimal() and len(str(v)) < 19) for v in values):
+                values = [int(v) for v in values]
+            elif any(isinstance(v, str) for v in values):
                 known = {v: n for n, v in enumerate(dict.fromkeys(str(v) for v in values if v != -1))}
                 names[key] = list(known)
                 values = [known.get(str(v), -1) for v in values]

@@ -103,7 +103,7 @@ def read(
             notes.extend(f"{take.path.name}: {r}" for r in remarks)
             unit = scale if scale is not None else INCH / bodies[at].length
             points = unit * positions(bodies[at], values[::every])[:, keep]
-            about = {"subject": int(at.stem) if at.stem.isdecimal() else at.stem, **take.about}
+            about = {"subject": at.stem, **take.about}
             yield clip_of(Take(path=take.path, id=take.id, label=take.label, about=about), points, layout, fps=rate / every)
 
     provenance = {

@@ -187,5 +187,11 @@ def method_class(method: str | type[Method]) -> type[Method]:
         return _OWN[method] if method in _OWN and method not in methods.METHODS else methods.method(method)
     if not (isinstance(method, type) and issubclass(method, Method)):
         raise ConfigError(f"a method is a name or a subclass of skelbench.methods.base.Method, got {method!r}")
+    from skelbench import methods
+
+    if method.name in methods.METHODS and methods.method(method.name) is not method:
+        raise ConfigError(
+            f"{method.__qualname__}: the name {method.name!r} is taken by a built-in method; give your class its own `name`"
+        )
     _OWN[method.name] = method
     return method

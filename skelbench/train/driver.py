@@ -82,6 +82,8 @@ class Driver:
     def _driving(self) -> Iterator[None]:
         """This thread trains: nobody else does, in this process or another."""
         self._refuse_failed()
+        if self._gate.mine:
+            raise RunError("a listener (or a question put through between_steps) cannot train the run it looks at")
         if not self._driver.acquire(blocking=False):
             raise RunError("this run is being trained by another thread or an open loop; pause() it first")
         try:
@@ -95,8 +97,9 @@ class Driver:
                         self.error = error
                     raise
                 finally:
-                    self._listeners.flush()
-                    self._change_status("failed" if self.error else "finished" if self.finished else "paused")
+                    with self._gate.asking():
+                        self._listeners.flush()
+                        self._change_status("failed" if self.error else "finished" if self.finished else "paused")
         finally:
             self._driver.release()
             if self.error is None:
@@ -108,8 +111,8 @@ class Driver:
         """Stop a run that nobody drives: a checkpoint, and the status says so."""
         with self._gate.asking():
             self._save()
-        self._stopping.clear()
-        self._change_status("finished" if self.finished else "stopped")
+            self._stopping.clear()
+            self._change_status("finished" if self.finished else "stopped")
 
     def _advance(self) -> list[Event]:
         """What the loop does next, recorded and told."""
@@ -206,7 +209,7 @@ class Driver:
     def _change_status(self, status: str) -> None:
         self._status = status
         error = {"error": f"{type(self.error).__name__}: {self.error}"} if self.error is not None else {}
-        verb = {"playing": "play", "paused": "pause", "stopped": "stop"}.get(status, status)
+        verb = VERBS.get(status, status)
         self._record.log(verb, step=self._state.step, **error)
         self._listeners.tell(Status(step=self._state.step, epoch=self._state.epoch, status=status, **error))
 

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import threading
+import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
@@ -106,7 +107,12 @@ class Record:
         """One line, handed to the system when this returns; only while ``writing()``."""
         assert self._metrics is not None
         line = json.dumps(table, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        os.write(self._metrics, line)
+        try:
+            written = os.write(self._metrics, line)
+        except OSError as error:
+            raise RunError(f"{self.metrics_file} could not be written ({error.strerror})") from error
+        if written != len(line):
+            raise RunError(f"{self.metrics_file}: the disk is full; make room, then open_run({str(self.folder)!r})")
         self.size += len(line)
 
     def save(self, step: int, weights: Mapping[str, Any], tensors: Mapping[str, Any], about: Mapping[str, Any]) -> Path:
@@ -223,19 +229,38 @@ def new_name(*parts: str) -> Path:
     return next(runs_home() / name for name in names if not (runs_home() / name).exists())
 
 
-def take(folder: Path) -> IO[str]:
-    """The lock of a run folder, held until the file is closed. Raises RunError where another holds it."""
-    file = (folder / ".lock").open("a+")
+def take(folder: Path, *, patience: float = 0.5) -> IO[str]:
+    """The lock of a run folder, held until the file is closed; asks for ``patience`` seconds, others may only be looking.
+
+    Raises:
+        RunError: another process, or another Run of this one, holds it; or the folder cannot be written.
+    """
     try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file = (folder / ".lock").open("a+")
+    except OSError as error:
+        raise RunError(f"{folder} cannot be written ({error.strerror}); copy it to where it can be") from error
+    try:
+        until = time.monotonic() + patience
+        while not _locks(file):
+            if time.monotonic() >= until:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                whose = "this process, through another Run" if holder == str(os.getpid()) else f"process {holder}"
+                raise RunError(f"{folder} is being written by {whose}; pause it there first")
+            time.sleep(0.02)
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-    except BlockingIOError as error:
-        file.seek(0)
-        holder = file.read().strip() or "unknown"
+    except BaseException:
         file.close()
-        whose = "this process, through another Run" if holder == str(os.getpid()) else f"process {holder}"
-        raise RunError(f"{folder} is being written by {whose}; pause it there first") from error
+        raise
     return file
+
+
+def _locks(file: IO[str]) -> bool:
+    try:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

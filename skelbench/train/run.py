@@ -160,6 +160,8 @@ class Run(Driver):
         """Train on a worker thread and return at once. ``wait()`` waits for it; an error shows in the repr and is raised there."""
         self._refuse_failed()
         before = self._worker
+        if before is not None and before.is_alive() and not self._pausing.is_set():
+            return self
         if self._driver.locked() and (before is None or not before.is_alive()):
             raise RunError("a loop on another cell or thread is training this run; end it, then play()")
         self._pausing.clear()
@@ -259,8 +261,8 @@ class Run(Driver):
             threads = config.train.threads or self._threads
         target = Path(folder) if folder else new_name(config.method, state.store.meta.name, "branch")
         record = create(target, config.to_json(), metrics=metrics)
-        changed = {path: new[path] for path in new if old.get(path, ...) != new[path]}
-        about = {"step": other.step, "changes": plain(list(changed.items())), "fingerprint": other.store.fingerprint}
+        changed = {path: plain(new[path]) for path in new if old.get(path, ...) != new[path]}
+        about = {"step": other.step, "changes": changed, "threads": threads, "fingerprint": other.store.fingerprint}
         record.log("branch", parent=str(self.folder.resolve()), **about)
         run = Run(other, record, Metrics(), threads=threads)
         run._metrics.read(record.metrics_file)

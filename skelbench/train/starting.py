@@ -28,7 +28,6 @@ def start(
     method: str | type[Method] | RunConfig,
     data: str | Path | Store | None = None,
     preset: str = "demo",
-    /,
     *,
     split: str | None = None,
     folder: str | Path | None = None,
@@ -156,7 +155,7 @@ def _listed(path: Path) -> Listed:
     table: Mapping[str, Any] = {}
     try:
         table = read_table(path / "config.json")
-        take(path).close()
+        take(path, patience=0).close()
         state = "trained" if Record(path).checkpoints.steps() else "begun"
     except RunError as error:
         state = "going" if "being written" in str(error) else str(error)
@@ -196,7 +195,7 @@ def _same_data(store: Store, known: Mapping[str, Any], path: Path) -> None:
         )
     if known.get("fingerprint", store.fingerprint) != store.fingerprint:
         raise DataError(
-            f"{store.path}: the data changed since this run began (fingerprint {known['fingerprint']} then, {store.fingerprint} now). "
+            f"{store.path}: the data changed since this run began ({known['fingerprint']} then, {store.fingerprint} now). "
             "Put the old data back, say where they are with open_run(folder, data=...), or start a new run"
         )
 

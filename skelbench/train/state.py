@@ -1,8 +1,8 @@
 """Everything a run is at one moment: method, optimiser, random draws, place in the data. Made from settings, saved as tensors.
 
 Random draws come from three streams, each seeded from ``train.seed`` and its own name, so that changing one (another batch order,
-say) leaves the others alone: ``init`` (first weights), ``order`` (one stream an epoch, so the order of epoch 7 needs no history) and
-``draws`` (augmentation and whatever else a method draws; its place is part of the state).
+say) leaves the others alone: ``init`` (first weights), ``order`` (one stream an epoch, so the order of epoch 7 needs no history)
+and ``draws`` (augmentation and whatever else a method draws; its place is part of the state).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class State:
     loss_sum: float = 0.0
     probed: int = -1
     sets: int = 0
-    _loader: Loader | None = field(default=None, repr=False)
+    _loaders: dict[tuple[str, int], Loader] = field(default_factory=dict, repr=False)
 
     @property
     def rows(self) -> np.ndarray:
@@ -66,12 +66,7 @@ class State:
     @property
     def loader(self) -> Loader:
         """The training clips, in batches; made at first use."""
-        if self._loader is None:
-            train = self.config.train
-            self._loader = Loader(
-                self.store, self.rows, batch_size=train.batch, preset=train.normalise, shuffle=True, drop_last=True
-            )
-        return self._loader
+        return self._load("train", self.rows, self.config.train.batch)
 
     @property
     def per_epoch(self) -> int:
@@ -82,10 +77,11 @@ class State:
     def of(self) -> int:
         """Steps in all: those made and those to come."""
         left = self.config.train.epochs - self.epoch
-        return self.step + max(left, 0) * self.per_epoch - self.batch
+        return self.step + (left * self.per_epoch - self.batch if left > 0 else 0)
 
     def batches(self) -> Iterator[Batch]:
         """What is left of the current epoch, in its order."""
+        # The order of an epoch hangs on the seed and its number alone.
         order = generator(self.config.train.seed, f"order {self.epoch}")
         return self.loader.epoch(order, skip=self.batch)
 
@@ -96,20 +92,27 @@ class State:
     def probe(self) -> tuple[float | None, dict[str, float], tuple[int, int]]:
         """(1-NN accuracy on validation or None, collapse meters, (gallery, queries) sizes)."""
         limit = self.config.train.probe_clips
-        held_out = np.zeros(0, np.int64) if self.config.train.refit else labelled(self.store, self.split.validation, limit // 2)
+        half = limit and max(limit // 2, 1)
+        held_out = np.zeros(0, np.int64) if self.config.train.refit else labelled(self.store, self.split.validation, half)
         gallery = labelled(self.store, self.rows, limit)
         if not len(held_out) or not len(gallery):
-            rows = held_out if len(held_out) else some(self.rows, limit // 2)
-            return None, collapse(self._features(rows)[0]), (0, len(rows))
-        known, names = self._features(gallery)
-        asked, answers = self._features(held_out)
+            rows = held_out if len(held_out) else some(self.rows, half)
+            return None, collapse(thinned(self._features("looked at", rows)[0])), (0, len(rows))
+        known, names = self._features("gallery", gallery)
+        asked, answers = self._features("queries", held_out)
         found = nearest(asked, known).rows[:, 0]
-        return float((names[found] == answers).double().mean()), collapse(asked), (len(gallery), len(held_out))
+        return float((names[found] == answers).double().mean()), collapse(thinned(asked)), (len(gallery), len(held_out))
 
-    def _features(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        train = self.config.train
-        clips = Loader(self.store, rows, batch_size=256, preset=train.normalise, shuffle=False, drop_last=False)
-        return embed(self.method, clips.batches(), self.device)
+    def _features(self, name: str, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        return embed(self.method, self._load(name, rows, 256).batches(), self.device)
+
+    def _load(self, name: str, rows: np.ndarray, size: int) -> Loader:
+        """The loader of that name, made once: it may keep its normalised clips."""
+        key = (name, len(rows))
+        if key not in self._loaders:
+            preset, train = self.config.train.normalise, name == "train"
+            self._loaders[key] = Loader(self.store, rows, batch_size=size, preset=preset, shuffle=train, drop_last=train)
+        return self._loaders[key]
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Tensor], Counters]:
         """Weights with all buffers, optimiser tensors (``momentum/<parameter>``, ``draws``), and the counters."""
@@ -229,6 +232,11 @@ def some(rows: np.ndarray, limit: int) -> np.ndarray:
     if not limit or len(rows) <= limit:
         return rows
     return rows[np.sort(np.random.default_rng(0).permutation(len(rows))[:limit])]
+
+
+def thinned(x: Tensor, rows: int = 1024) -> Tensor:
+    """About so many rows of (N, D), evenly taken: the meters look at pairs."""
+    return x[:: max(1, len(x) // rows)]
 
 
 def labelled(store: Store, rows: np.ndarray, limit: int) -> np.ndarray:

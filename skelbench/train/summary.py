@@ -20,7 +20,8 @@ WIDTH, HEIGHT, MARGIN = 420, 120, 34
 def line(run: Run) -> str:
     """method, data, preset, where it stands, loss, probe, folder."""
     p, config = run.progress, run.config
-    text = f"Run {config.method} on {run.store.meta.name} ({config.preset}): {run.status}, epoch {p.epoch}/{p.epochs}, step {p.step}/{p.of}"
+    what = f"Run {config.method} on {run.store.meta.name} ({config.preset})"
+    text = f"{what}: {run.status}, epoch {p.epoch}/{p.epochs}, step {p.step}/{p.of}"
     loss, accuracy = run.metrics.last("loss"), run.metrics.probes.last("accuracy")
     text += f", loss {loss:.3f}" if not math.isnan(loss) else ""
     text += f", 1-NN {accuracy:.1%}" if not math.isnan(accuracy) else ""

@@ -95,6 +95,7 @@ def hallucinate(anchors: Tensor, prototypes: Tensor, targets: Tensor, u: Tensor)
 
 @torch.no_grad()
 def _hallucinate(anchors: Tensor, prototypes: Tensor, targets: Tensor, u: Tensor) -> Positives:
+    anchors, prototypes = anchors.detach(), prototypes.detach()  # constants, also for whoever uses the result
     toward = chords(anchors, prototypes)  # (N, S): |a - p|
     away = chords(anchors, -prototypes)  # (N, S): |a + p|
     between = chords(prototypes, prototypes)  # (S, S)
@@ -173,7 +174,15 @@ class HaLP(MoCo):
     """MoCo with hallucinated latent positives."""
 
     name: ClassVar[str] = "halp"
-    live: ClassVar[frozenset[str]] = MoCo.live | {"refresh", "positives", "hardness", "weight", "nearest", "plain_epochs"}
+    live: ClassVar[frozenset[str]] = MoCo.live | {
+        "prototypes_from",
+        "refresh",
+        "positives",
+        "hardness",
+        "weight",
+        "nearest",
+        "plain_epochs",
+    }
 
     @dataclass(frozen=True, kw_only=True)
     class Config(MoCo.Config):
@@ -213,7 +222,7 @@ class HaLP(MoCo):
         self.register_buffer("prototypes", torch.zeros(config.prototypes, config.dim))
         # epoch, mini-batches of it so far, samples seen in stage two. A buffer, so that a resumed run goes on where it
         # stopped; the released code counts samples since the process started and warms up again after every resume.
-        self.register_buffer("progress", torch.tensor([-1, 0, 0]))
+        self.register_buffer("progress", torch.zeros(3, dtype=torch.int64))
 
     @property
     def warm_up(self) -> int:
@@ -257,8 +266,9 @@ class HaLP(MoCo):
     def refresh_prototypes(self, generator: torch.Generator) -> None:
         """Cluster the newest keys into S prototypes."""
         keys = self.queue.newest(self.config.prototypes_from)
-        # A new tensor, not a copy into the old one: pictures of earlier steps still hold that.
-        self.prototypes = spherical_kmeans(keys, self.config.prototypes, generator=generator).centres
+        with torch.autocast(keys.device.type, enabled=False):
+            found = spherical_kmeans(keys, self.config.prototypes, generator=generator)
+        self.prototypes = found.centres  # a new tensor, not a copy into the old one: pictures of earlier steps still hold that
 
     def _count(self, samples: int, generator: torch.Generator) -> bool:
         """Count the batch; True when it hallucinates. Prototypes are made at once when the warm-up ends."""

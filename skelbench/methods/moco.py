@@ -42,8 +42,7 @@ class Branch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Joints (N, C, T, V, M) -> latent (N, D) on the unit sphere, at least float32 whatever the encoder ran in."""
-        latent = self.head(self.encoder(x))
-        return unit(latent.float() if latent.dtype in (torch.bfloat16, torch.float16) else latent)
+        return unit(_full(self.head(self.encoder(x))))
 
 
 class Contrast(NamedTuple):
@@ -153,6 +152,11 @@ def encode(encoder: nn.Module, batch: Batch, *, frames: int, name: str, topology
     training = encoder.training
     encoder.eval()
     try:
-        return encoder(x).float()
+        return _full(encoder(x))
     finally:
         encoder.train(training)
+
+
+def _full(x: Tensor) -> Tensor:
+    """Out of half precision: the sphere needs more digits than the encoder does."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -95,7 +95,7 @@ class GRU(nn.Module):
         """One forward GRU over the whole sequence: (T, N, F) -> (T, N, H)."""
         names = (f"{kind}_l{layer}{stream}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
         start = x.new_zeros(1, x.shape[1], self.config.hidden)
-        return torch.gru(x, start, [getattr(self, n) for n in names], True, 1, 0.0, self.training, False, False)[0]
+        return torch.gru(x, start, [getattr(self, n) for n in names], True, 1, 0.0, torch.is_grad_enabled(), False, False)[0]
 
 
 def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> nn.Parameter:

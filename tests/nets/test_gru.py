@@ -20,7 +20,8 @@ KINECT = topology("kinect_v2_25")
 
 def build(dtype=torch.float64, bodies=2, seed=0, layout=KINECT, **config):
     generator = torch.Generator().manual_seed(seed)
-    gru = GRU(GRU.Config(**({"hidden": 5, "layers": 2} | config)), topology=layout, bodies=bodies, coordinates=3, generator=generator)
+    config = GRU.Config(**{"hidden": 5, "layers": 2} | config)
+    gru = GRU(config, topology=layout, bodies=bodies, coordinates=3, generator=generator)
     return gru.to(dtype)
 
 

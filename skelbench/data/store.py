@@ -14,7 +14,7 @@ import functools
 import hashlib
 import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,9 @@ class Store:
             id=self.ids[row],
             about={k: int(v[row]) for k, v in self.index.items() if k not in ("start", "length", "label")},
         )
+
+    def __iter__(self) -> Iterator[Clip]:
+        return (self[row] for row in range(len(self)))
 
     def _rows(self, rows: Any) -> np.ndarray:
         rows = np.atleast_1d(rows.cpu().numpy() if isinstance(rows, torch.Tensor) else np.asarray(rows))

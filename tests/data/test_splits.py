@@ -87,7 +87,7 @@ def test_without_a_list_every_second_subject_trains(tmp_path):
     split = make_split(store, "cross_subject")
     check(store, split)
     assert np.array_equal(split.train_all, store.rows(subject=[1, 3, 5])) and "trained on subjects 1, 3, 5" in split.note
-    with pytest.raises(ConfigError, match="no official split 'xsub'.*try 'cross_subject'"):
+    with pytest.raises(ConfigError, match=r"no official split 'xsub'.*try 'cross_subject'"):
         make_split(store, "xsub")
 
 
@@ -101,7 +101,7 @@ def test_classes_of_a_single_subject_are_left_out_and_named(tmp_path):
     assert set(store.labels[split.test]) == {0, 1} == set(store.labels[split.train_all])
     assert "1 classes left out, performed by a single subject: class2" in split.note and "subjects 9" not in split.note
     alone = table(tmp_path / "h", [(c, {"subject": c + 1}) for c in range(3)])
-    with pytest.raises(DataError, match="no class is performed by two subjects.*'by_clip'"):
+    with pytest.raises(DataError, match=r"no class is performed by two subjects.*'by_clip'"):
         make_split(alone, "cross_subject")
 
 
@@ -163,7 +163,7 @@ def test_rows_narrow_the_split(tmp_path):
     check(store, split)
     assert np.isin(np.concatenate([split.train_all, split.test]), rows).all()
     for rows in ([], [-1], [10_000]):
-        with pytest.raises(DataError, match="the rows to use must be some of 0.."):
+        with pytest.raises(DataError, match=r"the rows to use must be some of 0.."):
             make_split(store, "cross_subject", rows=rows)
 
 

@@ -52,7 +52,7 @@ def test_batch_takes_lists_arrays_and_tensors(store):
     for rows in ((4, 2), np.array([4, 2], np.int32), torch.tensor([4, 2])):
         assert torch.equal(store.batch(rows).joints, want)
     for rows in ([24], [-1]):
-        with pytest.raises(IndexError, match="outside 0..23"):
+        with pytest.raises(IndexError, match=r"outside 0..23"):
             store.batch(rows)
     for rows in ([], [0.5], [[1, 2]]):
         with pytest.raises(DataError, match="whole numbers"):
@@ -128,7 +128,7 @@ def test_fewer_bodies_are_padded_and_more_are_refused(tmp_path, make):
         tmp_path / "padded", [*two, *(Clip(joints=c.joints, topology=c.topology, id=f"x{c.id}") for c in one)], classes=CLASSES
     )
     assert store.bodies == 2 and not store[2].joints[:, 1].any()
-    with pytest.raises(DataError, match="'clip_003' has 2 bodies and 3 coordinates, the store 1 bodies.*pass bodies=2"):
+    with pytest.raises(DataError, match=r"'clip_003' has 2 bodies and 3 coordinates, the store 1 bodies.*pass bodies=2"):
         write_store(tmp_path / "refused", [*one, *two], classes=CLASSES)
     assert write_store(tmp_path / "said", [*one, *two], classes=CLASSES, bodies=2).bodies == 2
 

@@ -108,8 +108,8 @@ def parse_asf(path: Path) -> Skeleton:
     degrees = not units.get("angle", (0, ["angle", "deg"]))[1][-1].lower().startswith("rad")
     bones = [_root(path, sections[":root"], degrees), *_bones(path, sections[":bonedata"], degrees)]
     names = tuple(b.name for b in bones)
-    for bone in bones:
-        if names.count(bone.name) > 1:
+    for n, bone in enumerate(bones):
+        if bone.name in names[:n]:
             raise DataError(f"{path}:{bone.line}: the bone {bone.name!r} stands twice")
     parents, order = _hierarchy(path, sections[":hierarchy"], names)
     at, columns = 0, []

@@ -13,6 +13,7 @@ import numpy as np
 from skelbench.errors import DataError
 
 CHANNEL = re.compile(r"([xyz])(position|rotation)", re.IGNORECASE)
+MOST = 2000  # joints in a file
 COMMA = " (a comma as decimal mark? write a point)"
 
 
@@ -108,6 +109,8 @@ class _Hierarchy:
         if self.at < len(self.words) and self.words[self.at][0].upper() == "CHANNELS":
             self.at += 1
             channels = self._channels(label)
+        if len(joints) == MOST:
+            raise self.fail(f"more than {MOST} joints, which no body has")
         joints.append(Joint(name=label, parent=parent, offset=offset, channels=tuple(channels), end=end))
         return len(joints) - 1
 

@@ -44,7 +44,7 @@ def open_pack(path: Path) -> Pack:
         DataError: a file is missing or damaged; the message names it and the entry.
     """
     folder = path if path.is_dir() else path.parent
-    found = [path] if path.is_file() else sorted(folder.glob("*.npz"))
+    found = [path] if path.suffix == ".npz" and path.is_file() else sorted(folder.glob("*.npz"))
     if len(found) != 1:
         raise DataError(f"{path}: wanted one .npz file beside meta.json, found {len(found)}")
     npz, where = found[0], folder / "meta.json"

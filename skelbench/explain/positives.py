@@ -175,6 +175,11 @@ class PositiveStudy:
         one = slice(anchor, anchor + 1)
         return hallucinate(self.anchors[one], self.prototypes, targets, self.draws[one] * (1 - hardness))
 
+    def angles(self, positives: Positives) -> Tensor:
+        """Angle from anchor to positive in radians (n, P)."""
+        omega = angle(positives.anchors.unsqueeze(1), positives.prototypes.unsqueeze(0))  # (n, S)
+        return positives.t * omega.gather(1, positives.targets)
+
     def spread(self, hardness: float) -> tuple[np.ndarray, np.ndarray]:
         """Angle from anchor to positive in radians, and whether the rank filter keeps it, for all anchors: (N, P), (N, P).
 
@@ -186,12 +191,19 @@ class PositiveStudy:
         for at in range(0, len(self), step):
             rows = slice(at, at + step)
             made = self.at(hardness, rows)
-            angles.append((made.t * self._omega[rows].gather(1, made.targets)).numpy())
+            angles.append(self.angles(made).numpy())
             kept.append(made.kept.numpy())
         return np.concatenate(angles), np.concatenate(kept)
 
     @cached_property
-    def _omega(self) -> Tensor:
+    def edges(self) -> np.ndarray:
+        """Angle from every anchor to the boundary on the way to every prototype, in radians (N, S); 0 for its own p_0."""
+        targets = torch.arange(len(self.prototypes)).expand(len(self), -1)
+        made = hallucinate(self.anchors, self.prototypes, targets, torch.zeros(targets.shape, dtype=self.anchors.dtype))
+        return (made.t * self.omega).masked_fill(targets == made.nearest.unsqueeze(1), 0).numpy()
+
+    @cached_property
+    def omega(self) -> Tensor:
         """Angles from anchors to prototypes (N, S)."""
         return angle(self.anchors.unsqueeze(1), self.prototypes.unsqueeze(0))
 
@@ -270,6 +282,20 @@ class PositiveStudy:
             places[i] = cosine.argmax(axis=1)
             cosines[i] = np.take_along_axis(cosine, places[i][:, None], axis=1)[:, 0]
         return places, cosines.clip(-1, 1)
+
+    def nearest_real(self, points: Tensor, *, without: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The same for any points (Q, D) of the sphere: place in the gallery (Q,) and cosine (Q,).
+
+        Args:
+            points: unit rows (Q, D).
+            without: place in the gallery that a point may not find (Q,), -1 none.
+        """
+        k = min(1 if without is None else 2, len(self.gallery))
+        found = nearest(points.to(self.gallery.dtype), self.gallery, k)
+        places, cosines = found.rows.numpy(), found.similarity.numpy()
+        second = np.zeros(len(places), int) if without is None or k < 2 else (places[:, 0] == without).astype(int)
+        at = np.arange(len(places))
+        return places[at, second], cosines[at, second]
 
     def clip_near_prototype(self, prototype: int) -> tuple[int, float]:
         """Place in the gallery of the real clip nearest to a prototype, and their cosine."""

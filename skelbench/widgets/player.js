@@ -728,7 +728,7 @@ class View {
   }
 }
 
-/** Draws a player into `el` of any page; see the top of this file. Returns a function that removes it. */
+/** Draws a player into `el` of any page; see the top of this file. Returns a function that removes it; its `.show(scene)` swaps the clips. */
 export function mount(el, data) {
   const { scene, ...rest } = data;
   const state = { playing: true, speed: 1, trail: 0, floor: true, camera: HOME, frame: 0, height: 360, ...rest, _scene: scene };
@@ -743,7 +743,9 @@ export function mount(el, data) {
     on: (name, act) => ears.set(name, [...(ears.get(name) ?? []), act]),
     off: (name, act) => ears.set(name, (ears.get(name) ?? []).filter((a) => a !== act)),
   };
-  return render({ model, el });
+  const remove = render({ model, el });
+  remove.show = (other) => model.set("_scene", other);
+  return remove;
 }
 
 function render({ model, el }) {

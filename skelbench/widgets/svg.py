@@ -42,7 +42,7 @@ def text(
     )
 
 
-def path(points: Iterable[Sequence[float]], *, closed: bool = False, **style: object) -> str:
+def path(points: Iterable[Sequence[float] | np.ndarray], *, closed: bool = False, **style: object) -> str:
     """A line through points (n, 2); a point that is not finite breaks it."""
     commands, pen = [], "M"
     for x, y in points:

@@ -198,13 +198,15 @@ def mirror(x: Tensor, topology: Topology, axis: int = 0, which: Tensor | None = 
     """
     check_joints(x, topology)
     _check_axis(x, axis)
-    sign = torch.ones(x.shape[1], dtype=x.dtype, device=x.device)
-    sign[axis] = -1
-    flipped = x.index_select(3, torch.tensor(topology.flip_index, device=x.device)) * sign[:, None, None, None]
-    if which is None:
-        return flipped
-    _check_shape("clips to mirror", which, (x.shape[0],))
-    return torch.where(which.to(x.device)[:, None, None, None, None], flipped, x)
+    N, C, T, V, M = x.shape
+    which = torch.ones(N, dtype=torch.bool, device=x.device) if which is None else which.to(x.device)
+    _check_shape("clips to mirror", which, (N,))
+    sign = torch.ones(N, C, dtype=x.dtype, device=x.device)
+    sign[:, axis] -= 2 * which
+    twins = torch.tensor([topology.flip_index, range(V)], device=x.device)  # mirrored, and as it is
+    columns = twins[:, :, None] * M + torch.arange(M, device=x.device)  # (2, V, M) in the V * M columns of a pose
+    index = columns.flatten(1)[(~which).long()][:, None, None].expand(N, C, T, V * M)
+    return x.reshape(N, C, T, V * M).gather(3, index).view(N, C, T, V, M) * sign[:, :, None, None, None]
 
 
 def rotation_about(angles: Tensor, axis: int) -> Tensor:

@@ -67,7 +67,7 @@ def fill_null_frames(x: Tensor, lengths: Tensor) -> Tensor:
     if x.numel() == 0:
         return x
     inside = frame_mask(lengths, T).to(x.device)  # (N, T)
-    seen = (x != 0).any(dim=3).any(dim=1) & inside[:, :, None]  # (N, T, M)
+    seen = (x != 0).any(dim=1).any(dim=2) & inside[:, :, None]  # (N, T, M)
     t = torch.arange(T, device=x.device)[None, :, None]  # (1, T, 1)
     first = seen[:, :1]  # (N, 1, M)
     packed = torch.argsort(~seen, dim=1, stable=True).to(t.dtype)  # (N, T, M) seen frames, in order, before the others
@@ -75,8 +75,10 @@ def fill_null_frames(x: Tensor, lengths: Tensor) -> Tensor:
     prefix = torch.where(first, last + 1, seen.sum(dim=1, keepdim=True))  # (N, 1, M) frames before the tail
     prefix = torch.where(last < 0, T, prefix)  # a body that is never there has nothing to repeat
     source = torch.where(first, t, packed).gather(1, t % prefix)  # (N, T, M)
-    if not bool((source == t)[inside].all()):
-        x = x.gather(2, source[:, None, :, None, :].expand_as(x))
+    moved = ((source != t) & inside[:, :, None]).flatten(1).any(1).nonzero()[:, 0]  # clips that have a gap; most have none
+    if len(moved):
+        index = source[moved][:, None, :, None, :].expand_as(x[moved])
+        x = x.index_copy(0, moved, x[moved].gather(2, index))
     return x if bool(inside.all()) else x * inside[:, None, :, None, None]
 
 

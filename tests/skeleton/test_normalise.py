@@ -95,7 +95,7 @@ def torch_batch(x: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(x).permute(0, 4, 1, 3, 2).contiguous()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(batches())
 def test_isc_equals_the_loop(case: tuple[np.ndarray, list[int], Topology]) -> None:
     x, lengths, t = case
@@ -104,7 +104,7 @@ def test_isc_equals_the_loop(case: tuple[np.ndarray, list[int], Topology]) -> No
     np.testing.assert_allclose(y.permute(0, 2, 4, 3, 1).numpy(), expected, rtol=0, atol=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(batches(), st.integers(1, 4))
 def test_padding_changes_nothing(case: tuple[np.ndarray, list[int], Topology], more: int) -> None:
     x, lengths, t = case
@@ -113,7 +113,8 @@ def test_padding_changes_nothing(case: tuple[np.ndarray, list[int], Topology], m
     for name in PRESETS:
         y = preset(name).apply(torch_batch(x), n, t)
         z = preset(name).apply(torch_batch(padded), n, t)
-        assert torch.equal(z[:, :, : x.shape[1]], y) and not z[:, :, x.shape[1] :].any()
+        torch.testing.assert_close(z[:, :, : x.shape[1]], y, rtol=0, atol=1e-12)
+        assert not z[:, :, x.shape[1] :].any()
 
 
 def null_pattern(*seen: int) -> torch.Tensor:
@@ -152,7 +153,7 @@ def test_centring_with_an_absent_first_body() -> None:
 vectors = st.tuples(*[st.floats(-3, 3, allow_subnormal=False)] * 3)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(vectors, st.sampled_from([0, 1, 2]))
 def test_minimal_rotation(v: tuple[float, float, float], axis: int) -> None:
     u = torch.eye(3, dtype=torch.float64)[axis]

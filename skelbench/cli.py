@@ -1,0 +1,273 @@
+"""The verbs of the package from a shell, one to one with the Python functions; the flags come from the same dataclasses.
+
+skelbench demo                                   the main job
+skelbench data import FOLDER --name mine         bring in a dataset
+skelbench pretrain halp --data mine --method.hardness 0.3
+skelbench evaluate runs/...                      1-NN and linear beside the floors
+skelbench runs list
+skelbench lab                                    JupyterLab on the quick-start notebook
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import FlagConversionOff, Positional, arg
+
+from skelbench.errors import ConfigError, RunError, SkelbenchError
+
+app = tyro.extras.SubcommandApp()
+data = tyro.extras.SubcommandApp()
+runs = tyro.extras.SubcommandApp()
+Path_ = Positional[Path]
+
+
+@app.command
+def demo(
+    data: str = "playground",
+    out: Path = Path("demo"),
+    epochs: int | None = None,
+    seeds: int = 1,
+    split: str | None = None,
+) -> None:
+    """The main job: pretrain HaLP and plain MoCo, evaluate them beside the floors, write one offline report.html.
+
+    Args:
+        data: an imported dataset, "playground", or "playground:600" for 600 clips.
+        out: folder for the report and the runs.
+        epochs: passes over the training clips; the demo preset's own where left out.
+        seeds: how often everything is repeated.
+        split: how the data is parted; across subjects where left out.
+    """
+    from skelbench.recipes.demo import demo as run_demo
+
+    print(run_demo(data, out=out, epochs=epochs, seeds=seeds, split=split))
+
+
+@data.command(name="import")
+def import_(
+    path: Path_,
+    name: str,
+    format: str | None = None,
+    topology: str | None = None,
+    labels: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Read a file or folder in a known format and keep it as a dataset.
+
+    Args:
+        path: an npz with its meta.json (or their folder), a .bvh file or folder, a folder with .asf and .amc files.
+        name: how the dataset will be called.
+        format: name of the format where it cannot be recognised.
+        topology: a built-in layout or a topology JSON; joints are then picked and ordered by name.
+        labels: CSV with the columns file, class, subject (BVH and ASF/AMC).
+        overwrite: replace a dataset of that name.
+    """
+    from skelbench.data import import_data
+
+    options: dict[str, Any] = {"labels": labels} if labels else {}
+    print(import_data(path, name, format=format, topology=topology, overwrite=overwrite, **options))
+
+
+@data.command
+def describe(path: Path_) -> None:
+    """Say what a file, folder or dataset is.
+
+    Args:
+        path: what to look at; nothing is imported.
+    """
+    from skelbench.data import describe as look
+
+    print(look(path))
+
+
+@data.command(name="list")
+def list_datasets() -> None:
+    """The datasets that are here."""
+    from skelbench.data import list_data
+
+    print(list_data())
+
+
+@app.command
+def pretrain(method: Positional[str], data: str = "playground", preset: str = "demo", split: str | None = None) -> None:
+    """Train a method; every setting of it is a flag (skelbench pretrain METHOD --help lists them)."""
+    raise RuntimeError("main() hands this verb to _pretrain")
+
+
+@app.command
+def evaluate(run: Path_, csv: Path | None = None, html: Path | None = None) -> None:
+    """1-NN and linear accuracy of a run on its test subjects, beside the random and raw floors.
+
+    Args:
+        run: folder of the run.
+        csv: write the table there too.
+        html: write the table there too.
+    """
+    from skelbench.evaluate.report import evaluate as measure
+    from skelbench.train import open_run
+
+    table = measure(open_run(run))
+    print(table.to_markdown())
+    if csv:
+        csv.write_text(table.to_csv())
+    if html:
+        html.write_text(f"<!doctype html><meta charset=utf-8><title>{run.name}</title>{table.to_html()}")
+
+
+@runs.command(name="list")
+def list_all() -> None:
+    """The runs that are here."""
+    from skelbench.train import list_runs
+
+    print(list_runs())
+
+
+@runs.command
+def show(run: Path_) -> None:
+    """Settings, progress and newest measures of a run.
+
+    Args:
+        run: its folder.
+    """
+    from skelbench.train import open_run
+
+    found = open_run(run)
+    print(found)
+    print(found.config.to_json())
+    for name in found.metrics:
+        print(f"{name:24} {found.metrics.last(name):.5g}")
+
+
+@runs.command
+def resume(run: Path_) -> None:
+    """Go on with a run that was stopped or killed.
+
+    Args:
+        run: its folder.
+    """
+    from skelbench.train import open_run
+
+    print(open_run(run).run())
+
+
+@app.command
+def weights(file: Path_, method: Literal["halp", "moco"] = "halp", stream: str = "joint", out: Path | None = None) -> None:
+    """Read a checkpoint of the papers' authors, safely, and say what is in it.
+
+    Args:
+        file: their checkpoint_NNNN.pth.tar.
+        method: what it is a checkpoint of.
+        stream: joint, motion or bone.
+        out: write the weights as safetensors under our names.
+    """
+    from safetensors.torch import save_file
+
+    from skelbench.methods.weights import load_published
+
+    built = load_published(file, method, stream=stream)
+    number = sum(p.numel() for p in built.query.parameters())
+    print(f"{file}: {method}, stream {stream}, features of width {built.width}, {number:,} parameters in encoder and head")
+    print(built.config)
+    if out:
+        save_file({k: v.contiguous() for k, v in built.state_dict().items()}, out)
+        print(f"written to {out}")
+
+
+@app.command
+def lab(
+    notebook: str = "01_quickstart.ipynb", port: int = 8888, browser: Annotated[bool, arg(name="open"), FlagConversionOff] = True
+) -> None:
+    """JupyterLab on a notebook, with its token, on this machine only.
+
+    Args:
+        notebook: which one; a copy of the course is made in ./notebooks where it is not there.
+        port: first port to try.
+        browser: open a browser window.
+    """
+    there = Path("notebooks") / notebook
+    if not there.exists():
+        raise ConfigError(f"there is no {there}; start this from the folder that holds notebooks/")
+    command = [
+        shutil.which("jupyter", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])) or "jupyter"
+    ]
+    command += ["lab", str(there), "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
+    command += [] if browser else ["--no-browser"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a spinning kernel starves the others
+    os.execv(command[0], command)
+
+
+app.command(data, name="data")
+app.command(runs, name="runs")
+
+
+def _pretrain(args: Sequence[str]) -> None:
+    """Parse ``pretrain METHOD ...``: the flags are the fields of that method's Config and of Train, with the preset's values."""
+    from skelbench.train import presets, start
+    from skelbench.train.tree import leaves
+
+    if not args or args[0].startswith("-"):
+        from skelbench.methods import METHODS, method
+
+        names = [name for name in METHODS if method(name).trains]
+        raise ConfigError(f"pretrain what? one of: {', '.join(names)}, as in: skelbench pretrain {names[-1]} --data playground")
+    name, rest = args[0], list(args[1:])
+    preset = next(
+        (
+            b.removeprefix("--preset=")
+            for a, b in zip(["", *rest], rest, strict=False)
+            if a == "--preset" or b.startswith("--preset=")
+        ),
+        "demo",
+    )
+    base = presets(name, preset)
+    options = dataclasses.make_dataclass(
+        "Pretrain",
+        [
+            ("data", str, dataclasses.field(default="playground")),
+            ("preset", str, dataclasses.field(default=preset)),
+            ("split", str, dataclasses.field(default=base.split)),
+            ("folder", Path | None, dataclasses.field(default=None)),
+            ("method", type(base.method_config), dataclasses.field(default=base.method_config)),
+            ("train", type(base.train), dataclasses.field(default=base.train)),
+        ],
+        frozen=True,
+        kw_only=True,
+    )
+    wanted: Any = tyro.cli(options, prog=f"skelbench pretrain {name}", args=rest, description=f"Pretrain {name}.")
+    changed = dataclasses.replace(base, method_config=wanted.method, train=wanted.train)
+    edits = {path: value for path, value in leaves(changed).items() if leaves(base)[path] != value}
+    run = start(name, wanted.data, preset=preset, split=wanted.split, folder=wanted.folder, edits=edits)
+    print(run.run())
+    print(f"next: skelbench evaluate {run.folder}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; errors a user can mend are one line on stderr and exit code 2."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if args[:1] == ["pretrain"] and args[1:2] not in ([], ["-h"], ["--help"]):
+            _pretrain(args[1:])
+        else:
+            app.cli(prog="skelbench", description=__doc__, args=args or ["--help"])
+    except SkelbenchError as error:
+        kind = "run" if isinstance(error, RunError) else "settings" if isinstance(error, ConfigError) else "data"
+        print(f"skelbench: {kind}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("skelbench: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

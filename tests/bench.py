@@ -1,0 +1,259 @@
+"""make bench: ratios measured side by side in one run, against the budgets of the design.
+
+    python -m tests.bench            everything
+    python -m tests.bench gru views  only these
+
+Both sides of a ratio are timed in alternation, and the best of several rounds is kept, so that a busy machine slows both alike.
+The sides are checked to give the same numbers before they are timed. Nothing here is asserted about time.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from skelbench.methods import method
+from skelbench.nets.gru import GRU
+from skelbench.parts.nearest import nearest
+from skelbench.skeleton.augment import Views
+from skelbench.skeleton.clip import Batch, batch_of
+from skelbench.skeleton.normalise import preset
+from skelbench.skeleton.topology import topology
+
+KINECT = topology("kinect_v2_25")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One printed line: a, what it is compared with, and the budget where the design sets one."""
+
+    name: str
+    seconds: float
+    against: str
+    other: float | None
+    budget: str = ""
+    unit: float = 1.0
+    per: str = "call"
+
+    def line(self) -> str:
+        """Milliseconds a unit, the other side, and the ratio."""
+        mine = f"{self.seconds / self.unit * 1e3:10.3f} ms/{self.per}"
+        if self.other is None:
+            return f"{self.name:34} {mine:22} {'':44} {self.budget}"
+        ratio = self.other / self.seconds
+        shown = f"{ratio:5.1f} x faster" if ratio >= 1.2 else f"{self.seconds / self.other:5.3f} x as long"
+        return f"{self.name:34} {mine:22} {self.against:27} {self.other / self.unit * 1e3:10.3f} ms  {shown:16} {self.budget}"
+
+
+def alternate(one: Callable[[], object], two: Callable[[], object], rounds: int = 5) -> tuple[float, float]:
+    """Best time of each, taken in turns."""
+    best = [math.inf, math.inf]
+    for _ in range(rounds):
+        for i, call in enumerate((one, two)):
+            start = time.perf_counter()
+            call()
+            best[i] = min(best[i], time.perf_counter() - start)
+    return best[0], best[1]
+
+
+def alone(call: Callable[[], object], rounds: int = 5) -> float:
+    return alternate(call, lambda: None, rounds)[0]
+
+
+def same(a: torch.Tensor, b: torch.Tensor, what: str) -> None:
+    worst = float((a - b).abs().max())
+    assert worst < 1e-4 * max(1.0, float(b.abs().max())), f"{what}: the two sides differ by {worst}"
+
+
+def bodies(n: int, frames: int = 90, seed: int = 0) -> Batch:
+    """Smooth made-up bodies of the right shape (n, 3, frames, 25, 2)."""
+    rng = np.random.default_rng(seed)
+    walk = np.cumsum(rng.normal(0, 0.01, (n, frames, 2, 25, 3)), axis=1) + rng.normal(0, 0.5, (n, 1, 2, 25, 3))
+    return batch_of(walk.astype(np.float32), lengths=rng.integers(frames // 2, frames + 1, n))
+
+
+def halp_over_moco() -> list[Result]:
+    """A HaLP step beside a MoCo step with the same encoder, at the paper's sizes but for the width of the GRU."""
+    results = []
+    for hidden in (64, 256):
+        batch = bodies(64)
+        made = {}
+        for name in ("moco", "halp"):
+            cls = method(name)
+            extra = {"plain_epochs": 0} if name == "halp" else {}
+            config = cls.Config(encoder=GRU.Config(hidden=hidden), queue=512, **extra)
+            made[name] = cls.build(
+                config, topology=KINECT, bodies=2, coordinates=3, classes=0, generator=torch.Generator().manual_seed(0)
+            )
+        optimisers = {name: torch.optim.SGD(m.parameters(), 0.01, momentum=0.9) for name, m in made.items()}
+        generators = {name: torch.Generator().manual_seed(1) for name in made}
+
+        def step(name: str, made=made, optimisers=optimisers, generators=generators, batch=batch) -> None:
+            made[name].begin_epoch(0)
+            loss = made[name].step(batch, generators[name]).loss
+            optimisers[name].zero_grad()
+            loss.backward()
+            optimisers[name].step()
+            made[name].after_step(generators[name])
+
+        for _ in range(20):
+            step("halp")  # past the warm-up of 2K + 1 samples
+        assert made["halp"].generating
+        one, two = alternate(lambda: [step("halp") for _ in range(5)], lambda: [step("moco") for _ in range(5)], rounds=6)
+        results.append(Result(f"HaLP step, GRU 3 x {hidden}, B=64", one, "plain MoCo step", two, "budget: under 1.03 x", 5, "step"))
+    return results
+
+
+def gru() -> list[Result]:
+    """Two forward streams over the whole sequence, beside the same weights fed frame by frame as the released code does."""
+    net = GRU(GRU.Config(hidden=256), topology=KINECT, bodies=2, coordinates=3, generator=torch.Generator().manual_seed(0)).eval()
+    stock = torch.nn.GRU(net.inputs, 256, num_layers=3, bidirectional=True, batch_first=True)
+    stock.load_state_dict({k: v for k, v in net.state_dict().items() if not k.startswith("input_norm")})
+    x = torch.randn(64, 3, 64, 25, 2)
+    layout = net.input_norm(net.sequence_layout(x).transpose(1, 2)).transpose(1, 2).detach()
+
+    def frame_by_frame() -> torch.Tensor:
+        hidden = None
+        for t in range(layout.shape[1]):
+            out, hidden = stock(layout[:, t : t + 1], hidden)
+        return out[:, -1]
+
+    same(net(x), frame_by_frame(), "GRU")
+    one, two = alternate(lambda: net(x).sum().backward(), lambda: frame_by_frame().sum().backward(), rounds=4)
+    return [Result("GRU whole sequence, 3 x 256, B=64", one, "frame by frame", two, per="step")]
+
+
+def views() -> list[Result]:
+    """Two augmented views of every clip, batched, beside a loop over clips."""
+    batch, maker = bodies(256), Views()
+
+    def batched() -> None:
+        g = torch.Generator().manual_seed(0)
+        for _ in range(2):
+            maker.view(batch.joints, batch.lengths, KINECT, g)
+
+    def looped() -> None:
+        g = torch.Generator().manual_seed(0)
+        for i in range(len(batch)):
+            for _ in range(2):
+                maker.view(batch.joints[i : i + 1], batch.lengths[i : i + 1], KINECT, g)
+
+    one, two = alternate(batched, looped)
+    return [Result("two views of a clip, batched", one, "one clip at a time", two, "budget: under 0.050 ms/clip", 256, "clip")]
+
+
+def preprocessing() -> list[Result]:
+    """The isc preset on a batch, beside a loop over clips, frames, bodies and joints."""
+    batch, chosen = bodies(32, frames=60), preset("isc")
+    batch = batch_of(batch.joints.permute(0, 2, 4, 3, 1).numpy())
+    x = batch.joints.double()
+
+    def turn(v: np.ndarray, axis: np.ndarray) -> np.ndarray:
+        normal, size = np.cross(v, axis), np.linalg.norm(v)
+        if np.linalg.norm(normal) < 1e-6 or size < 1e-6:
+            return np.eye(3)
+        k, angle = normal / np.linalg.norm(normal), math.acos(np.clip(v @ axis / size, -1, 1))
+        K = np.array([[0, -k[2], k[1]], [k[2], 0, -k[0]], [-k[1], k[0], 0]])
+        return np.eye(3) + math.sin(angle) * K + (1 - math.cos(angle)) * K @ K
+
+    def looped() -> np.ndarray:
+        data = x.permute(0, 4, 2, 3, 1).numpy().copy()  # (N, M, T, V, C)
+        for clip in data:
+            for t in range(clip.shape[1]):
+                centre = clip[0, t, KINECT.center].copy()
+                for body in range(clip.shape[0]):
+                    for joint in range(clip.shape[2]):
+                        clip[body, t, joint] -= centre
+            for (a, b), axis in ((KINECT.spine, np.array([0, 0, 1.0])), (KINECT.shoulders, np.array([1.0, 0, 0]))):
+                R = turn(clip[0, 0, b] - clip[0, 0, a], axis)
+                for body in range(clip.shape[0]):
+                    for t in range(clip.shape[1]):
+                        for joint in range(clip.shape[2]):
+                            clip[body, t, joint] = R @ clip[body, t, joint]
+        return data
+
+    whole = chosen.apply(x, batch.lengths, KINECT)
+    same(whole, torch.from_numpy(looped()).permute(0, 4, 2, 3, 1), "isc preset")
+    one, two = alternate(lambda: chosen.apply(batch.joints, batch.lengths, KINECT), looped, rounds=3)
+    return [Result("isc preset, vectorised", one, "a loop over joints", two, unit=32, per="clip")]
+
+
+def knn() -> list[Result]:
+    """Exact cosine 1-NN of 4,000 queries in 16,000 rows of width 256, beside scikit-learn's brute force."""
+    from sklearn.neighbors import NearestNeighbors
+
+    g = torch.Generator().manual_seed(0)
+    gallery, queries = torch.randn(16_000, 256, generator=g), torch.randn(4_000, 256, generator=g)
+    reference = NearestNeighbors(n_neighbors=1, metric="cosine", algorithm="brute").fit(gallery.numpy())
+    found = nearest(queries, gallery, 1).index[:, 0]
+    agree = float((found == torch.from_numpy(reference.kneighbors(queries.numpy())[1][:, 0])).double().mean())
+    assert agree > 0.999, f"1-NN: only {agree} of the neighbours agree"
+    one, two = alternate(lambda: nearest(queries, gallery, 1), lambda: reference.kneighbors(queries.numpy()), rounds=3)
+    return [Result("1-NN 4k in 16k x 256, 128 MB", one, "scikit-learn brute force", two)]
+
+
+def slider() -> list[Result]:
+    """Hardness slider: 256 anchors x 100 positives, from the number to the picture's data."""
+    from skelbench.explain.positives import PositiveStudy
+
+    g = torch.Generator().manual_seed(0)
+    unit = torch.nn.functional.normalize
+    keys, prototypes = unit(torch.randn(256, 128, generator=g)), unit(torch.randn(20, 128, generator=g))
+    study = PositiveStudy.draw(keys, prototypes, positives=100, generator=g)
+    hardness = iter(np.linspace(0, 1, 10_000))
+    return [
+        Result(
+            "slider -> 256 x 100 positives",
+            alone(lambda: study.spread(float(next(hardness))), 20),
+            "",
+            None,
+            "budget: under 50 ms",
+            1,
+            "move",
+        )
+    ]
+
+
+def loading() -> list[Result]:
+    """What importing the package costs beyond torch."""
+    import subprocess
+
+    def seconds(code: str) -> float:
+        best = math.inf
+        for _ in range(3):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    bare, ours = seconds("pass"), seconds("import skelbench")
+    torch_only, start = seconds("import torch"), seconds("import torch, skelbench; skelbench.start, skelbench.load")
+    return [
+        Result("import skelbench", ours - bare, "", None, "budget: under 500 ms beyond torch"),
+        Result("... and start, load", start - torch_only, "", None, ""),
+    ]
+
+
+PARTS = {f.__name__: f for f in (halp_over_moco, gru, views, preprocessing, knn, slider, loading)}
+
+
+def main(names: list[str]) -> None:
+    unknown = [n for n in names if n not in PARTS]
+    if unknown:
+        raise SystemExit(f"no benchmark {unknown[0]!r}; there are: {', '.join(PARTS)}")
+    torch.set_num_threads(1)
+    print(f"torch {torch.__version__}, one thread; best of several alternating rounds\n")
+    for name in names or PARTS:
+        for result in PARTS[name]():
+            print(result.line(), flush=True)
+
+
+if __name__ == "__main__":
+    main(copy.copy(sys.argv[1:]))

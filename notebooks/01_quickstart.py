@@ -88,7 +88,8 @@ Table(evaluate(run) + floors(run.store, run.split, beside=run.config.method_conf
 # %% [markdown]
 # ## 5. See the map
 #
-# Every dot is a clip of the test subjects, placed by UMAP so that clips with similar features lie together. Hover: the body plays. Draw a
+# Every dot is a clip of the test subjects, placed by UMAP so that clips with similar features lie together. Hover: the body
+# plays. Draw a
 # lasso: up to eight bodies play together, and `chart.selection` holds their indices.
 
 # %%
@@ -101,7 +102,8 @@ chart = sb.EmbeddingMap(points, store=data, rows=rows)
 chart
 
 # %% [markdown]
-# Look for two things: classes that form islands (which movements are easy?), and dots of one colour inside another island. Hover over
+# Look for two things: classes that form islands (which movements are easy?), and dots of one colour inside another island.
+# Hover over
 # such a dot and watch the body: often you will see *why* it went there.
 #
 # **Next:** `02_halp_hardness`, where the positives are invented, and a slider decides how hard they are.

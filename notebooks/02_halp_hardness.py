@@ -2,7 +2,8 @@
 # # HaLP: positives that no augmentation made
 #
 # *Hallucinating Latent Positives* (Shah et al., CVPR 2023, arXiv 2304.00387). A contrastive method pulls a clip's two views
-# together on a sphere of features. HaLP asks: what if we could have more positives than augmentations give us, and choose how **hard**
+# together on a sphere of features. HaLP asks: what if we could have more positives than augmentations give us, and choose how
+# **hard**
 # they are? It invents them in the latent space, for a few dot products each.
 #
 # By the end you can say, looking at a picture, what a prototype is, where the boundary lies, and what hardness does.
@@ -34,9 +35,11 @@ run.run(progress=False)
 # A positive must stay *the same kind of movement* as its anchor: still no nearer to $p_s$ than to $p_0$. The farthest point that
 # obeys has a closed form,
 #
-# $$t_{max} = \tfrac{1}{\Omega}\,\mathrm{atan2}\big(A\sin\Omega,\; B + A\cos\Omega\big),\quad A = a\cdot p_0 - a\cdot p_s,\quad B = 1 - p_0\cdot p_s$$
+# $$t_{max} = \tfrac{1}{\Omega}\,\mathrm{atan2}\big(A\sin\Omega,\; B + A\cos\Omega\big),\qquad
+# A = a\cdot p_0 - a\cdot p_s,\quad B = 1 - p_0\cdot p_s$$
 #
-# and **hardness** $h$ says how near to it positives are drawn: $t$ uniform in $(h\,t_{max},\,t_{max}]$. At 0 they lie anywhere between
+# and **hardness** $h$ says how near to it positives are drawn: $t$ uniform in $(h\,t_{max},\,t_{max}]$. At 0 they lie anywhere
+# between
 # the anchor and the boundary; at 1 all lie on the boundary. (The paper's $\lambda$ is $1-h$; its default 0.8 is hardness 0.2.)
 #
 # Let us check the formula against the definition, with no trust in algebra: try many $t$ and keep the largest that obeys.
@@ -60,7 +63,8 @@ print(f"closed form:                     {made.t_max.item():.5f}")
 #
 # The lab draws it for the encoder that was just trained. **Move the hardness slider.** Left: the plane of the great circle with
 # anchor, $p_0$, $p_s$ and the boundary; the dots are the positives, filled when the rank filter keeps them (it drops a point that
-# strayed to a third prototype). Right: how the three similarities cross at $t_{max}$, how far positives lie from their anchors, and how many survive.
+# strayed to a third prototype). Right: how the three similarities cross at $t_{max}$, how far positives lie from their anchors,
+# and how many survive.
 # Below, the anchor's body moves beside the *real clips* that lie nearest to the invented points.
 
 # %%
@@ -70,7 +74,8 @@ lab
 # %% [markdown]
 # ## Are hard positives still the right movement?
 #
-# Labels were not used to make them, but we have labels here, so we can look: of the real clips nearest to the invented points, how many show the
+# Labels were not used to make them, but we have labels here, so we can look: of the real clips nearest to the invented points,
+# how many show the
 # anchor's action?
 
 # %%
@@ -86,7 +91,8 @@ for hardness in (0.0, 0.25, 0.5, 0.75, 1.0):
 #
 # ## On the map
 #
-# The features of all clips; hover to play them. Use `run.branch(hardness=0.9)` to train on from here with harder positives and compare
+# The features of all clips; hover to play them. Use `run.branch(hardness=0.9)` to train on from here with harder positives and
+# compare
 # the two maps.
 
 # %%
@@ -100,6 +106,8 @@ chart
 # %% [markdown]
 # ## What it costs and what it brings
 #
-# In training no point $z$ is ever formed: $q\cdot z$ and the rank filter need only the dot products with anchors and prototypes. That is
-# why a HaLP step costs about as much as a MoCo step (`make bench` prints the ratio on your machine). What it brings in accuracy depends on the data;
+# In training no point $z$ is ever formed: $q\cdot z$ and the rank filter need only the dot products with anchors and
+# prototypes. That is
+# why a HaLP step costs about as much as a MoCo step (`make bench` prints the ratio on your machine). What it brings in accuracy
+# depends on the data;
 # the README's table says what was measured, floors included.

@@ -41,9 +41,8 @@ def cells(source: Path) -> nbformat.NotebookNode:
 
 def execute(notebook: nbformat.NotebookNode, folder: Path, *, timeout: int = 600) -> nbformat.NotebookNode:
     """Run every cell in a fresh kernel whose working folder is ``folder``; an error in a cell is raised."""
-    NotebookClient(
-        notebook, timeout=timeout, kernel_name="python3", resources={"metadata": {"path": str(folder)}}, store_widget_state=False
-    ).execute()
+    where = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=timeout, kernel_name="python3", resources=where, store_widget_state=False).execute()
     return notebook
 
 

@@ -10,16 +10,16 @@ skelbench lab                                    JupyterLab on the quick-start n
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import tyro
-from tyro.conf import FlagConversionOff, Positional, arg
+from tyro.conf import Positional
 
 from skelbench.errors import ConfigError, RunError, SkelbenchError
 
@@ -182,23 +182,18 @@ def weights(file: Path_, method: Literal["halp", "moco"] = "halp", stream: str =
 
 
 @app.command
-def lab(
-    notebook: str = "01_quickstart.ipynb", port: int = 8888, browser: Annotated[bool, arg(name="open"), FlagConversionOff] = True
-) -> None:
+def lab(notebook: str = "01_quickstart.ipynb", port: int = 8888, browser: bool = True) -> None:
     """JupyterLab on a notebook, with its token, on this machine only.
 
     Args:
-        notebook: which one; a copy of the course is made in ./notebooks where it is not there.
+        notebook: which one of those in ./notebooks.
         port: first port to try.
         browser: open a browser window.
     """
     there = Path("notebooks") / notebook
     if not there.exists():
         raise ConfigError(f"there is no {there}; start this from the folder that holds notebooks/")
-    command = [
-        shutil.which("jupyter", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])) or "jupyter"
-    ]
-    command += ["lab", str(there), "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
+    command = [sys.executable, "-m", "jupyterlab", str(there), "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
     command += [] if browser else ["--no-browser"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")
@@ -221,14 +216,9 @@ def _pretrain(args: Sequence[str]) -> None:
         names = [name for name in METHODS if method(name).trains]
         raise ConfigError(f"pretrain what? one of: {', '.join(names)}, as in: skelbench pretrain {names[-1]} --data playground")
     name, rest = args[0], list(args[1:])
-    preset = next(
-        (
-            b.removeprefix("--preset=")
-            for a, b in zip(["", *rest], rest, strict=False)
-            if a == "--preset" or b.startswith("--preset=")
-        ),
-        "demo",
-    )
+    named = argparse.ArgumentParser(add_help=False, allow_abbrev=False)  # the preset decides the other flags' defaults
+    named.add_argument("--preset", default="demo")
+    preset = named.parse_known_args(rest)[0].preset
     base = presets(name, preset)
     options = dataclasses.make_dataclass(
         "Pretrain",
@@ -246,7 +236,7 @@ def _pretrain(args: Sequence[str]) -> None:
     wanted: Any = tyro.cli(options, prog=f"skelbench pretrain {name}", args=rest, description=f"Pretrain {name}.")
     changed = dataclasses.replace(base, method_config=wanted.method, train=wanted.train)
     edits = {path: value for path, value in leaves(changed).items() if leaves(base)[path] != value}
-    run = start(name, wanted.data, preset=preset, split=wanted.split, folder=wanted.folder, edits=edits)
+    run = start(name, wanted.data, preset=preset, split=wanted.split, folder=wanted.folder, **edits)
     print(run.run())
     print(f"next: skelbench evaluate {run.folder}")
 
@@ -255,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; errors a user can mend are one line on stderr and exit code 2."""
     args = list(sys.argv[1:] if argv is None else argv)
     try:
-        if args[:1] == ["pretrain"] and args[1:2] not in ([], ["-h"], ["--help"]):
+        if args[:1] == ["pretrain"] and args[1:2] not in (["-h"], ["--help"]):
             _pretrain(args[1:])
         else:
             app.cli(prog="skelbench", description=__doc__, args=args or ["--help"])

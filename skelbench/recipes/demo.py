@@ -55,7 +55,7 @@ class Demo:
                 "",
                 self.table.to_markdown(),
                 f"{self.seconds:.0f} s in all. What to do next:",
-                f"  open {self.report}                        curves, the map whose bodies play, positives at three hardness settings",
+                f"  open {self.report}      curves, the map whose bodies play, positives at three hardness settings",
                 "  skelbench lab                             the same, live, in JupyterLab",
                 f"  skelbench runs show {halp}",
                 "  skelbench pretrain halp --method.hardness 0.8      what harder positives do",
@@ -65,7 +65,7 @@ class Demo:
 
 
 def usual_split(store: Store) -> str:
-    """The split a dataset is reported on: across subjects where it says so, by source recording where only recordings can be parted."""
+    """The split a dataset is reported on: across subjects where it says so, by recording where several clips share one."""
     for name in ("xsub", "cross_subject"):
         if name in store.meta.splits:
             return name
@@ -158,10 +158,10 @@ def _report(out: Path, store: Store, split: Split, runs: dict[str, Run], table: 
     bar.update()
     facts = {
         "Data": {"dataset": str(store), "split": str(split), "licence": store.meta.licence or "not stated"},
-        "Time": {
-            "whole job": f"{time.perf_counter() - began:.0f} s",
+        "Machine": {
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
+            "seconds so far": f"{time.perf_counter() - began:.0f}",
         },
         **{f"{name}: settings": _settings(run) for name, run in runs.items()},
     }

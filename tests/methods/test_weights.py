@@ -104,7 +104,7 @@ class Hostile:
 
 def test_pickles_that_would_run_code_are_refused(tmp_path, capsys):
     torch.save({"state_dict": checkpoint(), "args": Hostile()}, tmp_path / "hostile.pt")
-    (tmp_path / "raw.pt").write_bytes(pickle.dumps({"state_dict": Hostile()}))
+    (tmp_path / "raw.pt").write_bytes(pickle.dumps({"state_dict": Hostile()}, protocol=2))
     for name in ("hostile.pt", "raw.pt"):
         with pytest.raises(RunError, match=rf"{name}: refused.*would run code"):
             load_published(tmp_path / name)

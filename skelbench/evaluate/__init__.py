@@ -1,12 +1,12 @@
 """Protocols on frozen features, one a file, and the table they end in.
 
-``Table(evaluate(run) + floors(run.store, run.split, beside=run.config.method_config))`` is the whole of it.
+``compare(run)`` is the whole of it: the run under every protocol, beside the untrained encoder and the raw joints.
 """
 
 from skelbench.evaluate.features import Features, extract
 from skelbench.evaluate.knn import KNN, Nearest, nearest
 from skelbench.evaluate.linear import Linear, PaperLinear
-from skelbench.evaluate.report import Estimate, Line, Table
+from skelbench.evaluate.report import Estimate, Line, Table, compare
 from skelbench.evaluate.rows import FLOORS, Parts, Row, evaluate, extract_parts, floors, row_of, run_protocol
 from skelbench.evaluate.score import Protocol, Score
 
@@ -24,6 +24,7 @@ __all__ = [
     "Row",
     "Score",
     "Table",
+    "compare",
     "evaluate",
     "extract",
     "extract_parts",

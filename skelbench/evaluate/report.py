@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from skelbench.errors import ConfigError, DataError
-from skelbench.evaluate.rows import FLOORS, Row
+from skelbench.evaluate.knn import KNN
+from skelbench.evaluate.linear import Linear
+from skelbench.evaluate.rows import FLOORS, Row, Trained, evaluate, floors
+from skelbench.evaluate.score import Protocol
 
 Key = tuple[str, str, str]  # data, split, protocol
 
@@ -269,6 +272,27 @@ class Table:
         return cls(Row(**{**r, "differs": {k: tuple(v) for k, v in r.get("differs", {}).items()}}) for r in rows)
 
 
+def compare(*runs: Trained, protocols: Sequence[Protocol] = (KNN(), Linear()), batch_size: int = 256) -> Table:
+    """The table of one or more runs on their common split, floors included; the short way to a result.
+
+    Runs of one method must differ in their seed. The untrained encoder has the first run's network, once for every seed.
+
+    Raises:
+        ConfigError: no run, or runs on different data or splits.
+    """
+    places = {(run.store.fingerprint, run.split.name, run.config.train.normalise) for run in runs}
+    if len(places) != 1:
+        given = "; ".join(f"{run.method.name} on {run.store.meta.name}/{run.split.name}" for run in runs) or "none"
+        raise ConfigError(f"compare wants one or more runs on the same data, split and normalisation; given: {given}")
+    table = Table()
+    for run in runs:
+        table.add(evaluate(run, protocols=protocols, batch_size=batch_size))
+    first, seeds = runs[0], dict.fromkeys(run.config.train.seed for run in runs)
+    beside, normalise = first.config.method_config, first.config.train.normalise
+    options: dict[str, Any] = {"protocols": protocols, "preset": normalise, "batch_size": batch_size}
+    return table.add(floors(first.store, first.split, beside=beside, seeds=seeds, **options))
+
+
 HEAD = ["data", "split", "protocol", "method", "accuracy %", "95 % interval", "over random", "over raw", "per-class %", "n"]
 NOTE = (
     "accuracy: mean ± standard deviation over seeds (or over folds, seeds averaged within each). interval: Student t, of the mean. "
@@ -299,7 +323,9 @@ def _over_units(values: Mapping[tuple[str, int | None], float]) -> Estimate:
 def _cells(line: Line) -> list[str]:
     a = line.accuracy
     spread = f" ± {100 * a.sd:.1f} ({a.n} {a.over})" if a.sd is not None else " (1 run)"
-    interval = f"{100 * a.low:.1f} to {100 * a.high:.1f}" if a.low is not None and a.high is not None else "–"
+    interval = "–"
+    if a.low is not None and a.high is not None:  # no accuracy lies outside 0 .. 100, whatever Student's t says about two seeds
+        interval = f"{100 * max(a.low, 0):.1f} to {100 * min(a.high, 1):.1f}"
     over: list[str] = [_points(line.over[f]) for f in FLOORS]
     return [
         *(line.data, line.split, line.protocol, line.method),

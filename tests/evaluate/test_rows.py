@@ -1,11 +1,26 @@
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from skelbench.data.splits import Split
 from skelbench.errors import ConfigError
-from skelbench.evaluate import KNN, Linear, PaperLinear, Table, evaluate, extract, extract_parts, floors, row_of, run_protocol
+from skelbench.evaluate import (
+    KNN,
+    Linear,
+    PaperLinear,
+    Table,
+    compare,
+    evaluate,
+    extract,
+    extract_parts,
+    floors,
+    row_of,
+    run_protocol,
+)
+from skelbench.methods.floors import RandomEncoder
 from skelbench.methods.halp import HaLP
 from skelbench.nets.gru import GRU
 from skelbench.skeleton.augment import Views
@@ -69,6 +84,27 @@ def test_floors_stand_beside_a_method(store, split):
     again = floors(store, split, beside=beside, seeds=(0, 1), protocols=[KNN()])
     assert [r.accuracy for r in again] == [r.accuracy for r in rows]
     assert len(Table(rows).lines()) == 2
+
+
+def test_compare_puts_runs_beside_their_floors(store, split):
+    beside = HaLP.Config(encoder=GRU.Config(hidden=4, layers=1), views=Views(frames=8, minimum=8))
+
+    def run(seed, split=split):
+        shape = {"topology": store.topology, "bodies": 2, "coordinates": 3, "classes": 3}
+        built = RandomEncoder.build(RandomEncoder.Config.of(beside), **shape, generator=torch.Generator().manual_seed(9 + seed))
+        built.name = "ours"
+        config = SimpleNamespace(train=SimpleNamespace(seed=seed, normalise="none"), method_config=beside)
+        return SimpleNamespace(method=built, store=store, split=split, config=config)
+
+    table = compare(run(0), run(1), protocols=[KNN()])
+    assert [(line.method, line.accuracy.n) for line in table.lines()] == [("random", 2), ("raw", 1), ("ours", 2)]
+    wanted = Table(evaluate(run(0), protocols=[KNN()]) + floors(store, split, beside=beside, protocols=[KNN()], preset="none"))
+    alone = compare(run(0), protocols=[KNN()])
+    assert [(r.method, r.accuracy) for r in alone] == [(r.method, r.accuracy) for r in wanted]
+    with pytest.raises(ConfigError, match="given: none"):
+        compare()
+    with pytest.raises(ConfigError, match="ours on tiny/cross_subject; ours on tiny/xview"):
+        compare(run(0), run(1, split=dataclasses.replace(split, name="xview")))
 
 
 def test_a_method_alone_is_refused(make_method):

@@ -5,7 +5,7 @@
     data = sb.load("playground")                 # or anything brought in with sb.import_data
     run = sb.start("halp", data, preset="demo")  # a Run: iterate, play(), pause(), step(), branch()
     run.run()
-    sb.evaluate(run)                             # 1-NN and linear beside the random and raw floors
+    sb.compare(run)                              # 1-NN and linear beside the random and raw floors
     sb.SkeletonPlayer(data[0])
 
 Names are looked up when first used, so that importing skelbench costs nothing.
@@ -37,7 +37,7 @@ _WHERE = {
     "open_run": "skelbench.train",
     "presets": "skelbench.train",
     "start": "skelbench.train",
-    "evaluate": "skelbench.evaluate.report",
+    "compare": "skelbench.evaluate.report",
     "project": "skelbench.explain.project",
     "EmbeddingMap": "skelbench.widgets",
     "PositiveLab": "skelbench.widgets",

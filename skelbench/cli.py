@@ -51,6 +51,33 @@ def demo(
     print(run_demo(data, out=out, epochs=epochs, seeds=seeds, split=split))
 
 
+@app.command
+def measure(
+    data: Positional[str],
+    out: Path = Path("results"),
+    split: str | None = None,
+    methods: tuple[str, ...] = ("moco", "halp"),
+    seeds: int = 3,
+    preset: str = "demo",
+    processes: int = 2,
+) -> None:
+    """One table for a dataset: methods, seeds and folds, beside the floors; stopped, it goes on where it was.
+
+    Args:
+        data: name of a dataset.
+        out: folder for rows, runs and the table.
+        split: a split, or "loso" to leave out every subject in turn.
+        methods: what is compared.
+        seeds: repetitions.
+        preset: settings to begin with.
+        processes: trainings at a time, one thread each.
+    """
+    from skelbench.recipes.measure import measure as run_measure
+
+    table = run_measure(data, out=out, split=split, methods=methods, seeds=seeds, preset=preset, processes=processes)
+    print(table.to_markdown())
+
+
 @data.command(name="import")
 def import_(
     path: Path_,
@@ -111,10 +138,10 @@ def evaluate(run: Path_, csv: Path | None = None, html: Path | None = None) -> N
         csv: write the table there too.
         html: write the table there too.
     """
-    from skelbench.evaluate.report import evaluate as measure
+    from skelbench.evaluate.report import compare
     from skelbench.train import open_run
 
-    table = measure(open_run(run))
+    table = compare(open_run(run))
     print(table.to_markdown())
     if csv:
         csv.write_text(table.to_csv())

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from skelbench.data import Store, load
 from skelbench.data.splits import Split, make_split
 from skelbench.errors import ConfigError
-from skelbench.evaluate import Table, evaluate, extract, floors
+from skelbench.evaluate import Row, Table, evaluate, extract, floors
 from skelbench.explain.positives import PositiveStudy
 from skelbench.explain.project import project
 from skelbench.train import Run, presets, start
@@ -105,7 +105,8 @@ def demo(
     parted = make_split(store, split or usual_split(store), allow_missing=True)
     if progress:
         print(f"{store}\n{parted}")
-    rows, runs = [], {}
+    rows: list[Row] = []
+    runs: dict[str, Run] = {}
     for seed in range(seeds):
         for name in METHODS:
             run = _pretrain(name, store, parted, out=out, epochs=epochs, seed=seed, progress=progress, edits=edits)

@@ -1,0 +1,188 @@
+"""One table for one dataset: every method, several seeds, every fold, the floors beside them. Stop it and start it again at will.
+
+    skelbench measure cmu --seeds 3                      its usual split
+    skelbench measure uiprmd_kinect --split loso         leave one subject out, every subject in turn
+
+Each training is one job. Jobs run in parallel processes of one thread each; what a finished job measured lies in ``out/rows`` and
+is not measured again, so the same command goes on where it was stopped.
+
+Hardware: two CPU cores. Cost and results of the committed settings are in the README.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from skelbench.data import Store, load
+from skelbench.data.splits import loso_splits, make_split
+from skelbench.errors import ConfigError
+from skelbench.evaluate import Table, evaluate, floors
+from skelbench.recipes.demo import METHODS, usual_split
+from skelbench.train import open_run, presets, start
+from skelbench.train.config import diff
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training, or the floors of one seed.
+
+    Attributes:
+        data: folder of the store.
+        split: name of one split (one fold).
+        method: what is trained; "floors" measures random and raw.
+        seed: of everything drawn.
+        preset: settings to begin with.
+        edits: settings changed, as pairs.
+        out: where rows and runs go.
+    """
+
+    data: str
+    split: str
+    method: str
+    seed: int
+    preset: str
+    edits: tuple[tuple[str, Any], ...]
+    out: str
+
+    @property
+    def name(self) -> str:
+        """File-name safe, one a job."""
+        return f"{Path(self.data).name}-{self.split.replace(':', '_')}-{self.method}-s{self.seed}"
+
+    @property
+    def rows(self) -> Path:
+        """Where its rows lie once it is done."""
+        return Path(self.out) / "rows" / f"{self.name}.json"
+
+
+def measure(
+    data: str | Path | Store,
+    *,
+    out: str | Path = "results",
+    split: str | None = None,
+    methods: Sequence[str] = METHODS,
+    seeds: int = 3,
+    preset: str = "demo",
+    processes: int = 2,
+    progress: bool = True,
+    **edits: Any,
+) -> Table:
+    """Train and evaluate, resuming what is there; returns the whole table with its floors and writes it to ``out``.
+
+    Args:
+        data: name of a dataset, or an open one.
+        out: folder for rows, runs and the table (``<dataset>-<split>.md``, ``.csv`` and ``.json``).
+        split: a split, or ``loso`` for every ``loso:<subject>`` in turn; ``usual_split`` where None.
+        methods: what is compared.
+        seeds: repetitions, 0, 1, ...
+        preset: settings to begin with.
+        processes: trainings at a time.
+        progress: show a bar.
+        edits: settings by name, for all methods.
+
+    Raises:
+        ConfigError: no seed or method, settings out of range, or ``out`` holds results of other settings.
+        DataError: no such dataset or split.
+    """
+    if seeds < 1 or not methods or processes < 1:
+        raise ConfigError(f"measure needs at least one seed, method and process; got {seeds}, {list(methods)}, {processes}")
+    store = data if isinstance(data, Store) else load(data)
+    wanted = split or usual_split(store)
+    names = [s.name for s in loso_splits(store, allow_missing=True)] if wanted == "loso" else [wanted]
+    path, pairs = str(store.path.resolve()), tuple(sorted(edits.items()))
+    jobs = [
+        Job(data=path, split=name, method=method, seed=seed, preset=preset, edits=pairs, out=str(Path(out).resolve()))
+        for seed in range(seeds)
+        for name in names
+        for method in (*methods, "floors")
+    ]
+    (Path(out) / "rows").mkdir(parents=True, exist_ok=True)
+    table = Table()
+    for job in tqdm(_finished(jobs, processes), total=len(jobs), desc=f"{store.meta.name}, {wanted}", disable=not progress):
+        table.add(_read(job))
+    for suffix, text in (("md", table.to_markdown()), ("csv", table.to_csv()), ("json", table.to_json())):
+        (Path(out) / f"{store.meta.name}-{wanted}.{suffix}").write_text(text)
+    return table
+
+
+def _finished(jobs: Sequence[Job], processes: int) -> Iterator[Job]:
+    """Jobs as their rows become available; those already there first."""
+    waiting = [job for job in jobs if not job.rows.exists()]
+    yield from (job for job in jobs if job.rows.exists())
+    if not waiting:
+        return
+    with ProcessPoolExecutor(min(processes, len(waiting)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        running = {pool.submit(_do, job): job for job in waiting}
+        try:
+            for done in as_completed(running):
+                done.result()
+                yield running[done]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _do(job: Job) -> None:
+    """One job in a process of its own: train (or go on training), evaluate, leave the rows."""
+    import torch
+
+    torch.set_num_threads(1)
+    store = load(Path(job.data))
+    parted = make_split(store, job.split, allow_missing=True)
+    if job.method == "floors":
+        beside = presets("halp", job.preset).edit(_meant("halp", job)).method_config
+        rows = floors(store, parted, beside=beside, seeds=(job.seed,))
+        rows = [r for r in rows if r.method != "raw" or job.seed == 0]  # raw draws nothing: once is enough
+    else:
+        folder = Path(job.out) / "runs" / job.name
+        if (folder / "config.json").exists():
+            run = open_run(folder)
+        else:
+            changes = {**_meant(job.method, job), "train.seed": job.seed, "train.threads": 1}
+            run = start(job.method, store, job.preset, split=job.split, folder=folder, **changes)
+        run.run(progress=False)
+        recipe = presets(job.method, "paper", data=run.config.data, split=run.config.split)
+        rows = evaluate(run, split=parted, differs=[d for d in diff(recipe, run.config) if d.name != "train.seed"])
+    part = job.rows.with_suffix(f".{os.getpid()}")
+    part.write_text(json.dumps({"job": _identity(job), "rows": json.loads(Table(rows).to_json())}))
+    os.replace(part, job.rows)
+
+
+def _meant(method: str, job: Job) -> dict[str, Any]:
+    """The edits that this method has a setting for; plain contrast has no hardness."""
+    from skelbench.train.tree import resolve
+
+    config = presets(method, job.preset)
+    other = presets("halp", job.preset)
+    kept = {}
+    for name, value in job.edits:
+        try:
+            resolve(config, name)
+        except ConfigError:
+            resolve(other, name)  # unknown everywhere: the error is the user's
+            continue
+        kept[name] = value
+    return kept
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    method = "halp" if job.method == "floors" else job.method
+    return {"settings": presets(method, job.preset).edit(_meant(method, job)).hash(), "data": load(Path(job.data)).fingerprint}
+
+
+def _read(job: Job) -> Table:
+    table = json.loads(job.rows.read_text())
+    if table["job"] != _identity(job):
+        raise ConfigError(
+            f"{job.rows} was measured with other settings or on other data; remove {Path(job.out)} or give another out="
+        )
+    return Table.from_json(json.dumps(table["rows"]))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import uuid
 import warnings
@@ -28,6 +29,7 @@ from skelbench.data.folders import sync
 from skelbench.errors import RunError
 
 WEIGHTS, OPTIMISER, STATE = "weights.safetensors", "optimiser.safetensors", "state.json"
+NAME = re.compile(r"(\d+)(?:-(\d+))?")
 NEEDED = frozenset({"method", "topology", "joints", "fingerprint", "threads", "counters", "config", "metrics_bytes", "files"})
 
 
@@ -42,27 +44,24 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """The folder they stand in, named by step."""
+    """The folder they stand in, named by step; a second one of a step (before and after its probe) ends in ``-2``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def at(self, step: int) -> Path:
-        return self.folder / f"{step:08d}"
+    def all(self) -> list[Path]:
+        """Those there are, oldest first."""
+        found = [(NAME.fullmatch(p.name), p) for p in self.folder.glob("[0-9]*") if p.is_dir()]
+        return [p for *_, p in sorted((int(m[1]), int(m[2] or 1), p) for m, p in found if m)]
 
-    def steps(self) -> list[int]:
-        """Steps there are checkpoints of, rising."""
-        return sorted(int(p.name) for p in self.folder.glob("[0-9]*") if p.name.isdecimal() and p.is_dir())
-
-    def save(self, step: int, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:
-        """Write one; what is there already for this step is left as it is, because it says the same.
+    def save(self, weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Path:
+        """Write one. ``about`` holds the counters, whose ``step`` names it.
 
         Raises:
             RunError: the disk refused it.
         """
-        target = self.at(step)
-        if target.exists():
-            return target
+        stem = f"{about['counters']['step']:08d}"
+        target = next(p for n in range(1, 1000) if not (p := self.folder / (f"{stem}-{n}" if n > 1 else stem)).exists())
         part = self.folder / f".{target.name}.{uuid.uuid4().hex[:8]}.part"
         try:
             part.mkdir(parents=True)
@@ -82,8 +81,7 @@ class Checkpoints:
 
     def prune(self, keep: int) -> None:
         """Remove all but the newest ``keep`` (0 keeps all)."""
-        for step in self.steps()[:-keep] if keep else []:
-            old = self.at(step)
+        for old in self.all()[:-keep] if keep else []:
             going = self.folder / f".{old.name}.{uuid.uuid4().hex[:8]}.old"
             old.rename(going)
             shutil.rmtree(going)
@@ -103,29 +101,27 @@ class Checkpoints:
         Raises:
             RunError: all are damaged.
         """
-        steps, first = self.steps(), None
-        while steps:
-            step = steps.pop()
+        there, first = self.all(), None
+        while there:
+            path = there.pop()
             try:
-                return read_checkpoint(self.at(step))
+                return read_checkpoint(path)
             except RunError as error:
                 first = first or error
-                if not steps:
+                if not there:
                     break
-                aside = self.folder / f"damaged-{self.at(step).name}-{uuid.uuid4().hex[:4]}"
-                self.at(step).rename(aside)
-                log("damaged", step=step, why=str(error), moved_to=aside.name, fell_back_to=steps[-1])
-                warnings.warn(
-                    f"{error}. It was set aside as {aside.name}; going back to step {steps[-1]}", RuntimeWarning, stacklevel=4
-                )
+                aside, back = self.folder / f"damaged-{path.name}-{uuid.uuid4().hex[:4]}", there[-1].name
+                path.rename(aside)
+                log("damaged", why=str(error), moved_to=aside.name, fell_back_to=back)
+                warnings.warn(f"{error}. It was set aside as {aside.name}; going back to {back}", RuntimeWarning, stacklevel=4)
         if first is not None:
             raise RunError(f"{first}. No older checkpoint is left: put the folder back from a copy, or start a new run") from first
         return None
 
     def rebase(self) -> None:
         """Tell every checkpoint that ``metrics.jsonl`` begins anew."""
-        for step in self.steps():
-            path = self.at(step) / STATE
+        for checkpoint in self.all():
+            path = checkpoint / STATE
             replace_text(path, json.dumps({**read_table(path), "metrics_bytes": 0}, indent=1) + "\n")
 
 

@@ -175,6 +175,13 @@ def diff(a: RunConfig, b: RunConfig) -> list[Difference]:
     return [Difference(n, left.get(n), right.get(n)) for n in names if n not in left or n not in right or left[n] != right[n]]
 
 
+def known_method(name: str) -> bool:
+    """Whether a name stands for a method in this process."""
+    from skelbench import methods
+
+    return name in methods.METHODS or name in _OWN
+
+
 def method_class(method: str | type[Method]) -> type[Method]:
     """The class behind a name; a class of one's own is remembered under its ``name`` for this process.
 

@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,21 @@ class Driver:
     """
 
     def __init__(
-        self, state: State, record: Record, metrics: Metrics, *, threads: int, replay: list[dict[str, Any]] | None = None
+        self,
+        state: State,
+        record: Record,
+        metrics: Metrics,
+        *,
+        threads: int,
+        replay: Sequence[dict[str, Any]] = (),
+        saved: Path | None = None,
     ) -> None:
-        """``threads``: CPU threads for every step. ``replay``: live edits of an earlier life, to be made again at their steps."""
+        """``threads``: CPU threads for every step. ``replay``: live edits of an earlier life, to be made again at their steps.
+
+        ``saved``: the checkpoint this very state was read from.
+        """
         self._state, self._record, self._metrics, self._threads = state, record, metrics, threads
-        self._replay = deque(replay or [])
+        self._replay = deque(replay)
         self._events, self._between = steps(state), True
         self._gate, self._driver = Gate(), threading.Lock()
         self._pausing, self._stopping = threading.Event(), threading.Event()
@@ -47,6 +57,7 @@ class Driver:
         self._worker: threading.Thread | None = None
         self._listeners = Listeners(self._listener_failed)
         self._rate, self._epoch_seconds = 0.0, 0.0
+        self._saved = (state.counters(), saved) if saved else None
         self.error: BaseException | None = None
         self.out: Mapping[str, Any] = {}
         self._status = "finished" if self.finished else "ready"
@@ -151,16 +162,17 @@ class Driver:
         return isinstance(event, Step) and bool(train.save_steps) and event.step % train.save_steps == 0
 
     def _save(self) -> Path:
-        """Checkpoint, prune, log, tell; the gate is ours."""
-        state, checkpoints = self._state, self._record.checkpoints
+        """Checkpoint, prune, log, tell; the gate is ours. Where this very moment is saved already, nothing."""
+        state = self._state
+        weights, tensors, counters = state.snapshot()
+        if self._saved is not None and self._saved[0] == counters and self._saved[1].is_dir():
+            return self._saved[1]
         with self._record.writing():
-            there = state.step in checkpoints.steps()
-            weights, tensors, counters = state.snapshot()
-            path = self._record.save(state.step, weights, tensors, self._about(counters))
-            if not there:
-                checkpoints.prune(state.config.train.keep)
-                self._record.log("saved", step=state.step)
-                self._listeners.tell(Saved(step=state.step, epoch=state.epoch, path=path))
+            path = self._record.save(weights, tensors, self._about(counters))
+            self._record.checkpoints.prune(state.config.train.keep)
+            self._record.log("saved", step=state.step, name=path.name)
+        self._saved = counters, path
+        self._listeners.tell(Saved(step=state.step, epoch=state.epoch, path=path))
         return path
 
     def _about(self, counters: dict[str, Any]) -> dict[str, Any]:

@@ -115,11 +115,11 @@ class Record:
             raise RunError(f"{self.metrics_file}: the disk is full; make room, then open_run({str(self.folder)!r})")
         self.size += len(line)
 
-    def save(self, step: int, weights: Mapping[str, Any], tensors: Mapping[str, Any], about: Mapping[str, Any]) -> Path:
+    def save(self, weights: Mapping[str, Any], tensors: Mapping[str, Any], about: Mapping[str, Any]) -> Path:
         """A checkpoint that belongs to the metrics written so far; only while ``writing()``."""
         assert self._metrics is not None
         os.fsync(self._metrics)
-        return self.checkpoints.save(step, weights, tensors, {**about, "metrics_bytes": self.size})
+        return self.checkpoints.save(weights, tensors, {**about, "metrics_bytes": self.size})
 
     def log(self, event: str, **about: Any) -> None:
         """One line of ``events.jsonl``, with the time."""

@@ -16,7 +16,7 @@ from skelbench.data import Store, load
 from skelbench.errors import ConfigError, DataError, RunError, SkelbenchError
 from skelbench.methods.base import Method
 from skelbench.train.checkpoint import Checkpoint, read_table
-from skelbench.train.config import RunConfig
+from skelbench.train.config import RunConfig, known_method
 from skelbench.train.metrics import Metrics
 from skelbench.train.presets import presets
 from skelbench.train.record import Record, create, new_name, runs_home, take
@@ -104,7 +104,8 @@ def open_run(
         metrics.read(record.metrics_file)
         record.log("resume", step=state.step, dropped_bytes=cut)
     threads = config.train.threads or _threads(checkpoint, events)
-    return Run(state, record, metrics, threads=threads, replay=live_changes(events)[state.sets :])
+    replay, saved = live_changes(events)[state.sets :], checkpoint.path if checkpoint else None
+    return Run(state, record, metrics, threads=threads, replay=replay, saved=saved)
 
 
 def live_changes(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -156,10 +157,10 @@ def _listed(path: Path) -> Listed:
     try:
         table = read_table(path / "config.json")
         take(path, patience=0).close()
-        state = "trained" if Record(path).checkpoints.steps() else "begun"
+        state = "trained" if Record(path).checkpoints.all() else "begun"
     except RunError as error:
         state = "going" if "being written" in str(error) else str(error)
-    steps = Record(path).checkpoints.steps()
+    steps = [int(p.name.partition("-")[0]) for p in Record(path).checkpoints.all()]
     known = {name: str(table.get(name, "?")) for name in ("method", "data", "preset")}
     changed = datetime.fromtimestamp(path.stat().st_mtime)
     return Listed(folder=path, **known, step=steps[-1] if steps else 0, changed=changed, state=state)
@@ -168,6 +169,8 @@ def _listed(path: Path) -> Listed:
 def _settings(file: Path, method: type[Method] | None) -> RunConfig:
     table = read_table(file)
     try:
+        if method is None and not known_method(str(table.get("method"))):
+            raise ConfigError(f"method {table.get('method')!r} is none of skelbench's; open_run(folder, method=YourClass) knows it")
         return RunConfig.from_dict(table, method=method)
     except ConfigError as error:
         raise RunError(f"{file}: {error}. The newest checkpoints/*/state.json holds the settings too, under 'config'") from error

@@ -124,8 +124,11 @@ class State:
         for name, parameter in trainable(self.method).items():
             if (held := self.optimiser.state.get(parameter, {}).get("momentum_buffer")) is not None:
                 tensors[f"momentum/{name}"] = held
-        names = ("step", "epoch", "batch", "loss_sum", "probed", "sets")
-        return weights, tensors, {name: getattr(self, name) for name in names}
+        return weights, tensors, self.counters()
+
+    def counters(self) -> Counters:
+        """Where it stands, in plain numbers."""
+        return {name: getattr(self, name) for name in ("step", "epoch", "batch", "loss_sum", "probed", "sets")}
 
     def restore(self, weights: dict[str, Tensor], tensors: dict[str, Tensor], counters: Counters) -> None:
         """Become what ``snapshot`` saw.
@@ -179,8 +182,6 @@ def prepare(config: RunConfig, store: Store) -> State:
             f"train.batch = {train.batch}, but split {config.split!r} of {config.data!r} has {len(state.rows)} training clips: not "
             f"one full batch. Take a batch of {max(len(state.rows), 2)} at most"
         )
-    if built.supervised and (store.index["label"][state.rows] < 0).any():
-        raise ConfigError(f"{config.method!r} learns from labels, but some training clips of {config.data!r} have none")
     return state
 
 

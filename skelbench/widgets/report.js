@@ -46,8 +46,8 @@
     Plotly.react(host, traces, layout(more), { displayModeBar: false, displaylogo: false, responsive: true, ...config });
 
   /** A row of buttons of which one is down. */
-  const segments = (host, name, options, act) => {
-    const buttons = options.map((option, i) => tag("button", { type: "button", text: option, "aria-pressed": String(i === 0), onclick: () => press(i) }));
+  const segments = (host, name, options, act, down = 0) => {
+    const buttons = options.map((option, i) => tag("button", { type: "button", text: option, "aria-pressed": String(i === down), onclick: () => press(i) }));
     const press = (i) => {
       buttons.forEach((b, j) => b.setAttribute("aria-pressed", String(i === j)));
       act(i);
@@ -96,12 +96,11 @@
         track.append(fill);
         if (line.low !== null) {
           const whisker = tag("div", { class: "whisker" });
-          const [low, high] = [Math.max(0, line.low), Math.min(1, line.high)];
-          Object.assign(whisker.style, { left: `${100 * low}%`, width: `${100 * (high - low)}%` });
+          Object.assign(whisker.style, { left: `${100 * line.low}%`, width: `${100 * (line.high - line.low)}%` });
           track.append(whisker);
           track.title = `95 % interval of the mean over ${line.n} ${line.over}: ${percent(line.low)} to ${percent(line.high)} %`;
         }
-        return tag("div", { class: "bar" }, [tag("span", { text: line.method }), track, tag("span", { class: "number", text: `${percent(line.mean)} %` })]);
+        return tag("div", { class: "bar" }, [tag("span", { text: line.method }), track, tag("span", { class: "number", text: line.text })]);
       });
       const title = tag("h3", { text: `${chart.protocol} ` });
       title.append(tag("small", { text: `${chart.data}, ${chart.split}, ${chart.n} test clips` }));
@@ -150,8 +149,9 @@
       draw(plot, [{
         type: "scatter", x: state.view.x, y: state.view.y, mode: "markers", hoverinfo: "none",
         marker: { color: pick(group.colours), symbol: pick(group.shapes), size: map.rows.length > 1500 ? 6 : 8, opacity: opacity(), line: { width: 0 } },
-      }], { margin: { l: 12, r: 12, t: 12, b: 12 }, hovermode: "closest", hoverdistance: 14, dragmode: "pan", xaxis: bare, yaxis: { ...bare, scaleanchor: "x" } },
-      { displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d", "toImage"] }).then(ring);
+      }], { margin: { l: 12, r: 12, t: 12, b: 12 }, hovermode: "closest", hoverdistance: 14, dragmode: "pan", xaxis: bare, yaxis: { ...bare, scaleanchor: "x" },
+        modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("muted"), activecolor: colour("ink") } },
+      { displayModeBar: true, modeBarButtons: [["zoom2d", "pan2d", "resetScale2d"]] }).then(ring);
     };
 
     /** Ring around the clip that plays, and lines to its true neighbours. */
@@ -234,7 +234,7 @@
 
   const startPositives = () => {
     const { settings, anchors, edges, shape } = data.positives;
-    const state = { setting: 0, anchor: 0 };
+    const state = { setting: Math.max(0, settings.findIndex((s) => s.hardness >= 0.2)), anchor: 0 };
     const play = playerIn(byId("pair-player"), 300);
     const className = (label) => (label >= 0 ? data.classes[label] : "unknown class");
 
@@ -253,7 +253,7 @@
       const bar = (i, name, fill) => ({ type: "bar", x: middle, y: now.histogram[i].map((n) => (100 * n) / total), name, marker: { color: fill },
         width: edges[1] - edges[0], hovertemplate: `%{y:.1f} % ${name} at %{x:.0f}°<extra></extra>` });
       draw(byId("angles"), [bar(0, "kept", colour("good")), bar(1, "dropped", colour("bad"))], {
-        barmode: "stack", bargap: 0.06, showlegend: true, legend: { orientation: "h", x: 1, xanchor: "right", y: 1.08, font: { color: colour("ink") } }, margin: { l: 44, r: 8, t: 26, b: 40 },
+        barmode: "stack", bargap: 0.06, showlegend: true, legend: { orientation: "h", traceorder: "normal", x: 1, xanchor: "right", y: 1.08, font: { color: colour("ink") } }, margin: { l: 44, r: 8, t: 26, b: 40 },
         xaxis: axis({ title: { text: "angle from anchor to positive, degrees", standoff: 6 }, range: [0, edges.at(-1)], showgrid: false }),
         yaxis: axis({ title: { text: "% of positives", standoff: 4 } }) });
       byId("angles-caption").textContent = `${shape[0]} anchors, ${shape[1]} positives each, ${shape[2]} prototypes.`;
@@ -262,16 +262,20 @@
     const disc = () => {
       const anchor = anchors[state.anchor];
       const drawn = anchor.settings[state.setting];
-      const at = (angle, radius) => [radius * Math.sin(angle - anchor.omega / 2), -radius * Math.cos(angle - anchor.omega / 2)];
+      const stretch = Math.max(1, 1.75 / anchor.omega); // where all latents are close, the arc is drawn wider than it is
+      const at = (angle, radius) => {
+        const seen = Math.max(-Math.PI, Math.min(Math.PI, stretch * (angle - anchor.omega / 2)));
+        return [radius * Math.sin(seen), -radius * Math.cos(seen)];
+      };
       const arc = (from, to, radius) => {
         const [a, b] = [at(from, radius), at(to, radius)];
-        return `M${a}A${radius} ${radius} 0 ${to - from > Math.PI ? 1 : 0} 1 ${b}`;
+        return `M${a}A${radius} ${radius} 0 ${stretch * (to - from) > Math.PI ? 1 : 0} 1 ${b}`;
       };
       const word = (text, angle, radius, more = {}) => {
         const [x, y] = at(angle, radius);
         return tag("text", { x: x * 100, y: y * 100, "text-anchor": x < -0.1 ? "end" : x > 0.1 ? "start" : "middle", text, ...more });
       };
-      const svg = tag("svg", { viewBox: "-150 -165 300 275", role: "img", "aria-label": "Great circle through an anchor and a prototype, with hallucinated positives" });
+      const svg = tag("svg", { viewBox: "-150 -142 300 250", role: "img", "aria-label": "Great circle through an anchor and a prototype, with hallucinated positives" });
       const scaled = tag("g", { transform: "scale(100)", fill: "none" });
       const limit = anchor.t_max * anchor.omega;
       const band = settings[state.setting].hardness * limit;
@@ -285,21 +289,26 @@
         const special = s === anchor.target || s === anchor.nearest;
         scaled.append(tag("path", { d: `M${x - 0.025} ${y}h.05M${x} ${y - 0.025}v.05`, stroke: special ? colour("ink") : colour("muted"), "stroke-width": special ? 0.02 : 0.01 }));
       });
-      dots(scaled, drawn, anchor, at);
+      dots(scaled, drawn, anchor, at, stretch);
       const [ax, ay] = at(0, 1);
       scaled.append(tag("circle", { cx: ax, cy: ay, r: 0.045, fill: colour("ink") }));
       const [u, v] = anchor.prototypes[anchor.nearest];
-      svg.append(scaled, word("anchor", 0, 1.1), word("pₛ, its target", anchor.omega, 1.1), word("boundary", limit, 0.82, { "text-anchor": "middle", fill: colour("muted") }),
-        word("p₀", Math.atan2(v, u) + 0.06, Math.hypot(u, v)));
+      const [whole, edge] = anchor.degrees;
+      const inwards = at(limit, 1)[0] < 0 ? "start" : "end";
+      svg.append(scaled, word("anchor", -0.1 / stretch, 1.06), word(`target pₛ, ${whole}°`, anchor.omega, 1.1),
+        word(`boundary, ${edge}°`, limit, 0.84, { "text-anchor": inwards }), word("p₀", Math.atan2(v, u), 0.86 * Math.hypot(u, v)));
       byId("disc").replaceChildren(svg);
+      byId("disc-caption").textContent = "The great circle from one anchor to its nearest other prototype, pₛ. The band is where positives may fall at this " +
+        "hardness, the dots are 100 draws, hollow ones are dropped. Crosses are the shadows of all prototypes on this plane." +
+        (stretch > 1.05 ? ` Angles along the circle are drawn ${stretch.toFixed(1)} times as wide as they are.` : "");
     };
 
     /** Draws as dots, stacked outwards where they are many; the followed one is ringed. */
-    const dots = (host, drawn, anchor, at) => {
-      const cells = drawn.t.map((t) => Math.round((t * anchor.omega) / 0.035));
+    const dots = (host, drawn, anchor, at, stretch) => {
+      const cells = drawn.t.map((t) => Math.round((t * anchor.omega * stretch) / 0.038));
       const heights = new Map();
       const height = cells.map((cell) => (heights.set(cell, (heights.get(cell) ?? 0) + 1), heights.get(cell) - 1));
-      const step = Math.min(0.045, 0.42 / Math.max(1, ...height));
+      const step = Math.min(0.042, 0.36 / Math.max(1, ...height));
       drawn.t.forEach((t, i) => {
         const [x, y] = at(t * anchor.omega, 1.02 + step * height[i]);
         const kept = drawn.kept[i];
@@ -318,7 +327,7 @@
     };
 
     const all = () => [tiles, angles, disc, pair].forEach((part) => part());
-    segments(byId("hardness"), "hardness", settings.map((s) => hardnessName(s.hardness)), (i) => ((state.setting = i), all()));
+    segments(byId("hardness"), "hardness", settings.map((s) => hardnessName(s.hardness)), (i) => ((state.setting = i), all()), state.setting);
     segments(byId("anchor"), "anchor", anchors.map((a) => className(a.label)), (i) => ((state.anchor = i), disc(), pair()));
     all();
     redraw.push(angles, disc);

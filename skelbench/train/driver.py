@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
 import time
 import warnings
+import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +25,7 @@ from skelbench.train.record import Record
 from skelbench.train.state import State
 from skelbench.train.tree import plain
 
+_playing: weakref.WeakSet[Driver] = weakref.WeakSet()
 VERBS = {"playing": "play", "paused": "pause", "stopped": "stop"}
 
 
@@ -67,18 +70,27 @@ class Driver:
         """Whether all epochs are done."""
         return self._state.epoch >= self._state.config.train.epochs
 
+    def _begin_work(self) -> None:
+        self._worker = threading.Thread(
+            target=self._work, args=(self._worker,), name=f"run {self._record.folder.name}", daemon=True
+        )
+        _playing.add(self)
+        self._worker.start()
+
     def _work(self, before: threading.Thread | None) -> None:
         if before is not None:
             before.join()
         try:
-            for _ in self._drive(None):
+            for _ in self._drive(None, fresh=False):  # play() cleared the pause; one pressed since then counts
                 pass
         except Exception as error:  # raised by wait(), shown in the repr
             self.error, self._status = error, "failed"
 
-    def _drive(self, limit: int | None) -> Iterator[Event]:
-        """Advance until done, paused, or ``limit`` steps (and what ends their epoch) are made."""
+    def _drive(self, limit: int | None, *, fresh: bool = True) -> Iterator[Event]:
+        """Advance until done, paused, or ``limit`` steps (and what ends their epoch) are made. ``fresh``: forget a pause before."""
         with self._driving():
+            if fresh:
+                self._pausing.clear()
             while not (self.finished or self._pausing.is_set()):
                 for event in self._advance():
                     yield event
@@ -240,3 +252,13 @@ class Driver:
             raise RunError(
                 f"{verb}() from a listener would wait for itself; listeners may call pause(), stop(), set(), save() and branch()"
             )
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A process that ends while runs play stops them first: each saves, and its thread is not torn down inside a step."""
+    for run in list(_playing):
+        run._stopping.set()
+        run._pausing.set()
+        if run._worker is not None:
+            run._worker.join(60)

@@ -73,21 +73,11 @@ def batch_meters(out: Mapping[str, Any]) -> dict[str, float]:
     return meters
 
 
-@torch.no_grad()
-def nearest_accuracy(queries: Tensor, labels: Tensor, gallery: Tensor, gallery_labels: Tensor, *, chunk: int = 1024) -> float:
-    """Share of queries (N, D) whose nearest gallery row by cosine has their label; the first row wins a tie."""
-    gallery = functional.normalize(gallery.float(), dim=1)
-    right = 0
-    for at in range(0, len(queries), chunk):
-        cosine = functional.normalize(queries[at : at + chunk].float(), dim=1) @ gallery.T  # (n, gallery)
-        right += int((gallery_labels[cosine.argmax(dim=1)] == labels[at : at + chunk]).sum())
-    return right / len(queries)
-
-
 def embed(method: Any, batches: Iterable[Batch], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Frozen features and labels of batches: (N, D) and (N,), both on the CPU."""
+    """Frozen features and labels of batches: (N, D) and (N,), both on the device."""
     values, labels = [], []
     for batch in batches:
-        values.append(method.features(batch.to(device)).float().cpu())
-        labels.append(batch.labels.cpu())
+        moved = batch.to(device)
+        values.append(method.features(moved).float())
+        labels.append(moved.labels)
     return torch.cat(values), torch.cat(labels)

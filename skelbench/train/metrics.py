@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import threading
+from array import array
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class Columns(Mapping[str, np.ndarray]):
 
     def __init__(self) -> None:
         self._rows = 0
-        self._columns: dict[str, list[float]] = {}
+        self._columns: dict[str, array[float]] = {}
         self._lock = threading.Lock()
 
     def add(self, row: Mapping[str, float | None]) -> None:
@@ -36,7 +37,7 @@ class Columns(Mapping[str, np.ndarray]):
         with self._lock:
             for name in row:
                 if name not in self._columns:
-                    self._columns[name] = [math.nan] * self._rows
+                    self._columns[name] = array("d", [math.nan]) * self._rows
             for name, column in self._columns.items():
                 value = row.get(name)
                 column.append(math.nan if value is None else value)
@@ -56,7 +57,7 @@ class Columns(Mapping[str, np.ndarray]):
         with self._lock:
             if name not in self._columns:
                 raise KeyError(f"no column {name!r}; there are: {', '.join(self._columns) or 'none yet'}")
-            return np.asarray(self._columns[name], np.int64 if name in COUNTS else np.float64)
+            return np.array(self._columns[name], np.int64 if name in COUNTS else np.float64)
 
     def __iter__(self) -> Iterator[str]:
         with self._lock:

@@ -11,6 +11,7 @@ Times of day stand in ``events.jsonl`` only: all else comes out the same when a 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -203,6 +204,7 @@ def create(folder: Path, config: str, *, metrics: bytes = b"") -> Record:
     Raises:
         RunError: something is there already, or the disk refused it.
     """
+    folder = folder.absolute()  # a notebook may change its working directory while the run lives
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder} is there already; open_run({str(folder)!r}) resumes a run, another folder= starts one")
     part = folder.parent / f".{folder.name}.{uuid.uuid4().hex[:8]}.part"
@@ -258,9 +260,11 @@ def take(folder: Path, *, patience: float = 0.5) -> IO[str]:
 
 
 def _locks(file: IO[str]) -> bool:
+    if fcntl is None:
+        return True
     try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Some network disks know no locks at all; the check of metrics.jsonl then has to do.
+        return error.errno in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
     return True

@@ -11,7 +11,6 @@ What happens underneath is in driver.py; the loop itself, which is what to read 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,12 +128,10 @@ class Run(Driver):
         Raises:
             RunError: it plays on another thread, it failed, or its folder was changed elsewhere.
         """
-        self._pausing.clear()
         return self._drive(None)
 
     def run(self, *, steps: int | None = None, progress: bool = True) -> Self:
         """Train on this thread to the end, or for so many steps, with a bar."""
-        self._pausing.clear()
         with tqdm(
             total=self.progress.of, initial=self.progress.step, disable=not progress, unit="step", desc=self.config.method
         ) as bar:
@@ -152,12 +149,14 @@ class Run(Driver):
         if self._worker is not None:
             self.pause()
             self._worker.join()
-        self._pausing.clear()
         made = [event for event in self._drive(1) if isinstance(event, Step)]
         return made[0] if made else None
 
     def play(self) -> Self:
-        """Train on a worker thread and return at once. ``wait()`` waits for it; an error shows in the repr and is raised there."""
+        """Train on a worker thread and return at once.
+
+        ``wait()`` waits for it; an error shows in the repr and is raised there. A process that ends meanwhile stops it and saves.
+        """
         self._refuse_failed()
         before = self._worker
         if before is not None and before.is_alive() and not self._pausing.is_set():
@@ -166,8 +165,7 @@ class Run(Driver):
             raise RunError("a loop on another cell or thread is training this run; end it, then play()")
         self._pausing.clear()
         self._stopping.clear()
-        self._worker = threading.Thread(target=self._work, args=(before,), name=f"run {self.folder.name}", daemon=True)
-        self._worker.start()
+        self._begin_work()
         return self
 
     def pause(self) -> Self:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from skelbench.data import Store, load
+from skelbench.data import Store, data_home, load
 from skelbench.errors import ConfigError, DataError, RunError, SkelbenchError
 from skelbench.methods.base import Method
 from skelbench.train.checkpoint import Checkpoint, read_table
@@ -50,9 +50,10 @@ def start(
         RunError: the folder is there already.
     """
     config = method if isinstance(method, RunConfig) else presets(method, preset)
-    store = data if isinstance(data, Store) else load(config.data if data is None else data)
-    where = {} if data is None else {"data": str(data.path.resolve()) if isinstance(data, Store) else str(data)}
-    config = config.edit({**where, **({} if split is None else {"split": split}), **edits})
+    store = opened(config.data if data is None else data)
+    config = config.edit(
+        {"data": address(store, config.data if data is None else data), **({} if split is None else {"split": split}), **edits}
+    )
     state = prepare(config, store)
     threads = config.train.threads or torch.get_num_threads()
     record = create(Path(folder) if folder else new_name(config.method, store.meta.name, config.preset), config.to_json())
@@ -83,6 +84,7 @@ def open_run(
     path = Path(folder) if Path(folder).is_dir() else runs_home() / folder
     if not path.is_dir():
         raise RunError(f"no run at {folder} (nor in {runs_home()}); list_runs() shows those there are")
+    path = path.absolute()
     record = Record(path)
     with contextlib.closing(take(path)):
         first = _settings(path / "config.json", method)
@@ -91,7 +93,7 @@ def open_run(
         events = record.events()
         config = first if checkpoint is None else _same_method(checkpoint, first)
         config = config if device is None else config.edit({"train.device": device})
-        store = data if isinstance(data, Store) else load(config.data if data is None else data)
+        store = opened(config.data if data is None else data)
         _same_data(store, checkpoint.about if checkpoint else next((e for e in events if "fingerprint" in e), {}), path)
         state = prepare(config, store)
         if checkpoint is not None:
@@ -106,6 +108,20 @@ def open_run(
     threads = config.train.threads or _threads(checkpoint, events)
     replay, saved = live_changes(events)[state.sets :], checkpoint.path if checkpoint else None
     return Run(state, record, metrics, threads=threads, replay=replay, saved=saved)
+
+
+def opened(data: str | Path | Store) -> Store:
+    """The store, under a full path: a notebook may change its working directory while the run lives."""
+    store = data if isinstance(data, Store) else load(data)
+    return store if store.path.is_absolute() else Store(store.path.absolute())
+
+
+def address(store: Store, data: str | Path | Store) -> str:
+    """How the settings of a run name its data: by name where ``load`` knows it, else by a full path."""
+    if isinstance(data, str) and data.partition(":")[0] == "playground":
+        return data
+    path = store.path.resolve()
+    return path.name if path.parent == data_home().resolve() else str(path)
 
 
 def live_changes(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +28,8 @@ def line(run: Run) -> str:
     text += f", 1-NN {accuracy:.1%}" if not math.isnan(accuracy) else ""
     text += f", about {duration(p.eta)} left" if run.status == "playing" and math.isfinite(p.eta) else ""
     text += f", {type(run.error).__name__}: {run.error}" if run.error is not None else ""
-    return f"{text} [{run.folder}]"
+    here = Path.cwd()
+    return f"{text} [{run.folder.relative_to(here) if run.folder.is_relative_to(here) else run.folder}]"
 
 
 def page(run: Run) -> str:

@@ -117,6 +117,22 @@ def test_killed_at_any_moment_it_ends_bit_identical(store: Store, tmp_path: Path
     assert events.count("resume") == 5 and events.count("set") == 1 and "cleaned" in events
 
 
+def test_a_process_that_ends_while_a_run_plays_saves_it(store: Store, tmp_path: Path) -> None:
+    script = """
+import sys, time
+from skelbench.train import start
+run = start("moco", sys.argv[1], "smoke", folder=sys.argv[2], normalise="none", epochs=10_000, save_every=0, probe_every=0).play()
+while run.metrics.rows < 3:
+    time.sleep(0.01)
+"""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", script, str(store.path), str(tmp_path / "run")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    run = open_run(tmp_path / "run")
+    assert run.progress.step == run.metrics.rows >= 3 and run.events[-2]["event"] == "stop"
+
+
 def test_every_step_is_a_place_to_stop(store: Store, tiny: type, tmp_path: Path) -> None:
     edits = dict(epochs=3, batch=8, normalise="none", probe_every=1, meter_every=2, save_every=0)
     whole = start(tiny, store, folder=tmp_path / "whole", **edits)

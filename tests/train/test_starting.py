@@ -54,6 +54,20 @@ def test_names_of_folders_and_defaults(store: Store, tiny: type) -> None:
         start(tiny, store, batch=8, folder=one.folder)
 
 
+def test_data_are_named_so_that_they_are_found_again(
+    store: Store, tiny: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKELBENCH_DATA", str(store.path.parent))
+    monkeypatch.chdir(store.path.parent.parent)
+    assert [start(tiny, data, batch=8).config.data for data in (store, "tiny", store.path)] == ["tiny"] * 3
+    monkeypatch.setenv("SKELBENCH_DATA", str(tmp_path / "elsewhere"))
+    run = start(tiny, store.path.relative_to(Path.cwd()), batch=8, folder="a run")
+    assert run.config.data == str(store.path.resolve()) and "[a run]" in repr(run)
+    monkeypatch.chdir(tmp_path)
+    run.run(steps=1, progress=False)  # neither the data nor the folder hang on where one stands
+    assert open_run(run.folder).store.fingerprint == store.fingerprint
+
+
 def test_a_start_that_fails_leaves_nothing(store: Store, tiny: type, tmp_path: Path) -> None:
     for edits, error in [
         ({"lr": -1.0}, ConfigError),

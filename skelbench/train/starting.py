@@ -94,6 +94,7 @@ def open_run(
         config = first if checkpoint is None else _same_method(checkpoint, first)
         config = config if device is None else config.edit({"train.device": device})
         store = opened(config.data if data is None else data)
+        config = config if data is None else config.edit({"data": address(store, data)})
         _same_data(store, checkpoint.about if checkpoint else next((e for e in events if "fingerprint" in e), {}), path)
         state = prepare(config, store)
         if checkpoint is not None:
@@ -178,7 +179,8 @@ def _listed(path: Path) -> Listed:
         state = "going" if "being written" in str(error) else str(error)
     steps = [int(p.name.partition("-")[0]) for p in Record(path).checkpoints.all()]
     known = {name: str(table.get(name, "?")) for name in ("method", "data", "preset")}
-    changed = datetime.fromtimestamp(path.stat().st_mtime)
+    written = path / "metrics.jsonl"
+    changed = datetime.fromtimestamp((written if written.exists() else path).stat().st_mtime)
     return Listed(folder=path, **known, step=steps[-1] if steps else 0, changed=changed, state=state)
 
 

@@ -189,7 +189,9 @@ def test_other_data_are_refused(run: Run, make_store: Any) -> None:
     table = {"name": "four", "joints": ["root", "chest", "head", "hand"], "parents": [-1, 0, 1, 1]}
     with pytest.raises(RunError, match=r"skeleton 'five' \(5 joints\).*'four' \(4\)"):
         open_run(run.folder, data=make_store(80, table=table))
-    assert open_run(run.folder, data=make_store(80)).finished  # the same clips in another place
+    moved = make_store(80)  # the same clips in another place
+    again = open_run(run.folder, data=moved)
+    assert again.finished and again.config.data == str(moved.path)
 
 
 def test_the_device_may_be_another(run: Run) -> None:

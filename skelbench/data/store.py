@@ -44,7 +44,7 @@ class Store:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).resolve()  # a program may change its folder after opening
         if not self.path.is_dir():
             raise DataError(f"{self.path}: no dataset here (no such folder); skelbench.list_data() shows the ones there are")
         table = read_json(self.path / "meta.json")

@@ -9,7 +9,7 @@ Hardware: any two CPU cores. What it should print is in the README, as measured.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from skelbench.explain.positives import PositiveStudy
 from skelbench.explain.project import project
 from skelbench.train import Run, presets, start
 from skelbench.train.config import diff
+from skelbench.train.tree import leaves, resolve
 from skelbench.widgets.report import Embedding, write_report
 
 METHODS = ("moco", "halp")
@@ -102,7 +103,7 @@ def demo(
         raise ConfigError(f"seeds={seeds}: at least one run is needed")
     began, out = time.perf_counter(), Path(out)
     store = data if isinstance(data, Store) else load(data)
-    parted = make_split(store, split or usual_split(store), allow_missing=True)
+    parted = make_split(store, split or usual_split(store))
     if progress:
         print(f"{store}\n{parted}")
     rows: list[Row] = []
@@ -121,14 +122,27 @@ def demo(
     return Demo(table=table, runs=runs, report=report, seconds=time.perf_counter() - began)
 
 
+def settings_for(method: str, preset: str, edits: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Those of the edits that a method has a setting for: plain contrast has no hardness, HaLP has.
+
+    Raises:
+        ConfigError: a setting that neither this method nor HaLP has.
+    """
+    config, halp = presets(method, preset), presets("halp", preset)
+    kept = {}
+    for name, value in edits:
+        path = resolve(halp, name)  # a name that is wrong everywhere is the caller's mistake
+        if path in leaves(config):
+            kept[path] = value
+    return kept
+
+
 def _pretrain(
     name: str, store: Store, split: Split, *, out: Path, epochs: int | None, seed: int, progress: bool, edits: dict[str, Any]
 ) -> Run:
-    changes: dict[str, Any] = {**edits, "train.seed": seed}
     if epochs is not None:
-        changes["epochs"] = epochs
-        if name == "halp":
-            changes["plain_epochs"] = (epochs + 1) // 2
+        edits = {**edits, "epochs": epochs, "drops": (max(1, round(0.75 * epochs)),), "plain_epochs": (epochs + 1) // 2}
+    changes = {**settings_for(name, "demo", edits.items()), "train.seed": seed}
     stamp = time.strftime("%Y%m%d-%H%M%S")
     run = start(name, store, split=split.name, folder=out / "runs" / f"{name}-{stamp}-s{seed}", **changes)
     if progress:

@@ -26,7 +26,7 @@ from skelbench.data import Store, load
 from skelbench.data.splits import loso_splits, make_split
 from skelbench.errors import ConfigError
 from skelbench.evaluate import Table, evaluate, floors
-from skelbench.recipes.demo import METHODS, usual_split
+from skelbench.recipes.demo import METHODS, settings_for, usual_split
 from skelbench.train import open_run, presets, start
 from skelbench.train.config import diff
 
@@ -97,7 +97,7 @@ def measure(
         raise ConfigError(f"measure needs at least one seed, method and process; got {seeds}, {list(methods)}, {processes}")
     store = data if isinstance(data, Store) else load(data)
     wanted = split or usual_split(store)
-    names = [s.name for s in loso_splits(store, allow_missing=True)] if wanted == "loso" else [wanted]
+    names = [s.name for s in loso_splits(store)] if wanted == "loso" else [wanted]
     path, pairs = str(store.path.resolve()), tuple(sorted(edits.items()))
     jobs = [
         Job(data=path, split=name, method=method, seed=seed, preset=preset, edits=pairs, out=str(Path(out).resolve()))
@@ -137,9 +137,9 @@ def _do(job: Job) -> None:
 
     torch.set_num_threads(1)
     store = load(Path(job.data))
-    parted = make_split(store, job.split, allow_missing=True)
+    parted = make_split(store, job.split)
     if job.method == "floors":
-        beside = presets("halp", job.preset).edit(_meant("halp", job)).method_config
+        beside = presets("halp", job.preset).edit(settings_for("halp", job.preset, job.edits)).method_config
         rows = floors(store, parted, beside=beside, seeds=(job.seed,))
         rows = [r for r in rows if r.method != "raw" or job.seed == 0]  # raw draws nothing: once is enough
     else:
@@ -147,7 +147,7 @@ def _do(job: Job) -> None:
         if (folder / "config.json").exists():
             run = open_run(folder)
         else:
-            changes = {**_meant(job.method, job), "train.seed": job.seed, "train.threads": 1}
+            changes = {**settings_for(job.method, job.preset, job.edits), "train.seed": job.seed, "train.threads": 1}
             run = start(job.method, store, job.preset, split=job.split, folder=folder, **changes)
         run.run(progress=False)
         recipe = presets(job.method, "paper", data=run.config.data, split=run.config.split)
@@ -157,26 +157,12 @@ def _do(job: Job) -> None:
     os.replace(part, job.rows)
 
 
-def _meant(method: str, job: Job) -> dict[str, Any]:
-    """The edits that this method has a setting for; plain contrast has no hardness."""
-    from skelbench.train.tree import resolve
-
-    config = presets(method, job.preset)
-    other = presets("halp", job.preset)
-    kept = {}
-    for name, value in job.edits:
-        try:
-            resolve(config, name)
-        except ConfigError:
-            resolve(other, name)  # unknown everywhere: the error is the user's
-            continue
-        kept[name] = value
-    return kept
-
-
 def _identity(job: Job) -> dict[str, Any]:
     method = "halp" if job.method == "floors" else job.method
-    return {"settings": presets(method, job.preset).edit(_meant(method, job)).hash(), "data": load(Path(job.data)).fingerprint}
+    return {
+        "settings": presets(method, job.preset).edit(settings_for(method, job.preset, job.edits)).hash(),
+        "data": load(Path(job.data)).fingerprint,
+    }
 
 
 def _read(job: Job) -> Table:

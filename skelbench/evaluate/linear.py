@@ -6,52 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
-from skelbench.errors import ConfigError, DataError
+from skelbench.errors import ConfigError
 from skelbench.evaluate.features import Features
+from skelbench.evaluate.logistic import Fitted, fit
 from skelbench.evaluate.score import Score
-
-_BLOCK = 1 << 22  # feature values turned to float64 at a time (32 MiB)
-_FACTOR = 1e6
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Fitted:
-    """A converged multinomial logistic regression.
-
-    Attributes:
-        weight: float64 (S, D), on standardised features.
-        bias: float64 (S,).
-        mean: float64 (D,), of the clips it was fitted on.
-        scale: float64 (D,), their standard deviation; 1 where a feature is constant.
-        labels: class index of every output (S,); classes without a training clip have none.
-        iterations: L-BFGS iterations.
-        slope: largest absolute entry of the gradient at the end.
-    """
-
-    weight: Tensor
-    bias: Tensor
-    mean: Tensor
-    scale: Tensor
-    labels: Tensor
-    iterations: int
-    slope: float
-
-    def logits(self, values: Tensor) -> Tensor:
-        """Class scores (N, S) of features (N, D)."""
-        blocks = _Standardised(values, self.mean, self.scale)
-        return torch.cat([x @ self.weight.T + self.bias for _, x in blocks])
-
-    def predict(self, values: Tensor) -> Tensor:
-        """Class indices (N,)."""
-        return self.labels[self.logits(values).argmax(dim=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +28,12 @@ class Linear:
     Attributes:
         grid: L2 strengths of mean cross-entropy + l2/2 |W|^2, strongest first; equal accuracy keeps the stronger.
         iterations: limit of L-BFGS iterations for each fit.
-        tolerance: a fit has converged when no entry of its gradient exceeds this.
+        tolerance: the last fit has converged when no entry of its scaled gradient exceeds this; choosing makes do with ten times it.
     """
 
-    grid: tuple[float, ...] = (1.0, 0.1, 0.01, 0.001)
-    iterations: int = 500
-    tolerance: float = 1e-6
+    grid: tuple[float, ...] = (0.1, 0.01, 0.001, 0.0001)
+    iterations: int = 1000
+    tolerance: float = 1e-5
 
     def __post_init__(self) -> None:
         if not self.grid or min(self.grid) <= 0 or list(self.grid) != sorted(self.grid, reverse=True):
@@ -98,9 +62,11 @@ class Linear:
         else:
             train, validation, how = _hold_out(train)
         chosen: dict[str, Any] = {"l2": self.grid[len(self.grid) // 2], "by": how}
+        start: Fitted | None = None
         if validation is not None and len(self.grid) > 1:
-            chosen |= self._choose(train, validation)
-        fitted = self.fit(everything, l2=chosen["l2"])
+            found, start = self._choose(train, validation)
+            chosen |= found
+        fitted = self.fit(everything, l2=chosen["l2"], start=start)
         return Score(
             protocol=self.name,
             classes=test.classes,
@@ -110,18 +76,20 @@ class Linear:
             chosen=chosen | {"iterations": fitted.iterations, "slope": fitted.slope},
         )
 
-    def _choose(self, train: Features, validation: Features) -> dict[str, Any]:
+    def _choose(self, train: Features, validation: Features) -> tuple[dict[str, Any], Fitted]:
+        """The L2 strength that does best on validation, and its fit."""
+        fits: list[Fitted] = []
         accuracy: list[float] = []
-        start: Fitted | None = None
         for l2 in self.grid:  # each fit starts at the stronger one's solution
-            start = self.fit(train, l2=l2, start=start)
-            accuracy.append(float((start.predict(validation.values) == validation.labels).double().mean()))
+            fits.append(self.fit(train, l2=l2, start=fits[-1] if fits else None, tolerance=10 * self.tolerance))
+            accuracy.append(float((fits[-1].predict(validation.values) == validation.labels).double().mean()))
         best = max(range(len(accuracy)), key=lambda i: accuracy[i])  # the first of equals: the stronger
-        return {"l2": self.grid[best], "validation accuracy": accuracy[best]}
+        return {"l2": self.grid[best], "validation accuracy": accuracy[best]}, fits[best]
 
-    def fit(self, train: Features, *, l2: float, start: Fitted | None = None) -> Fitted:
+    def fit(self, train: Features, *, l2: float, start: Fitted | None = None, tolerance: float | None = None) -> Fitted:
         """The layer for one L2 strength."""
-        return fit(train.values, train.labels, l2=l2, start=start, iterations=self.iterations, tolerance=self.tolerance)
+        stop = self.tolerance if tolerance is None else tolerance
+        return fit(train.values, train.labels, l2=l2, start=start, iterations=self.iterations, tolerance=stop)
 
 
 def _hold_out(train: Features) -> tuple[Features, Features | None, str]:
@@ -131,132 +99,6 @@ def _hold_out(train: Features) -> tuple[Features, Features | None, str]:
     if len(subjects) < 2:
         return train, None, "middle of the grid: one training subject, nobody to hold out"
     return train.take(~held), train.take(held), "every fifth training subject"
-
-
-def fit(
-    values: Tensor, labels: Tensor, *, l2: float, start: Fitted | None = None, iterations: int = 500, tolerance: float = 1e-6
-) -> Fitted:
-    """Minimise mean cross-entropy + l2/2 |W|^2 over W (S, D) and a free bias, by L-BFGS in float64.
-
-    scikit-learn's ``LogisticRegression(C=1 / (N * l2))`` has the same minimum. Features are turned to float64 block by block, so
-    that the copy in memory stays small.
-
-    Args:
-        values: features (N, D).
-        labels: classes (N,), none negative.
-        l2: strength above 0.
-        start: a fit on the same clips to start from.
-        iterations: limit.
-        tolerance: largest entry of the gradient at which to stop.
-    """
-    if len(values) != len(labels) or not len(labels):
-        raise DataError(f"linear fit of {len(values)} features to {len(labels)} labels")
-    classes, target = labels.unique(return_inverse=True)  # sorted classes that are there
-    mean, scale = _moments(values)
-    blocks, basis = _Standardised(values, mean, scale), None
-    if values.shape[1] > len(values):  # more features than clips: the answer lies in the span of the clips, so work there
-        rotated, basis = _span(torch.cat([x for _, x in blocks]))  # (N, r), (D, r)
-        blocks = _Standardised(rotated, torch.zeros_like(rotated[0]), torch.ones_like(rotated[0]))
-    problem = _Problem(blocks, target, l2)
-    theta = torch.zeros(len(classes), blocks.width + 1, dtype=torch.float64, device=values.device)
-    if start is not None and torch.equal(start.labels, classes):
-        theta[:, :-1] = start.weight if basis is None else start.weight @ basis
-        theta[:, -1] = start.bias
-    steps, slope = _minimise(problem, theta, iterations=iterations, tolerance=tolerance)
-    weight = theta[:, :-1].contiguous() if basis is None else theta[:, :-1] @ basis.T
-    return Fitted(
-        weight=weight, bias=theta[:, -1].contiguous(), mean=mean, scale=scale, labels=classes, iterations=steps, slope=slope
-    )
-
-
-class _Standardised:
-    """Features (N, D) as standardised float64 blocks: (rows, (n, D)) each. Made anew for every pass unless one block holds all."""
-
-    def __init__(self, values: Tensor, mean: Tensor, scale: Tensor) -> None:
-        self.values, self.mean, self.scale = values, mean, scale
-        self.width = values.shape[1]
-        self._whole = self._block(slice(0, len(values))) if values.numel() <= _BLOCK else None
-
-    def _block(self, rows: slice) -> tuple[slice, Tensor]:
-        return rows, (self.values[rows].double() - self.mean) / self.scale
-
-    def __iter__(self) -> Iterator[tuple[slice, Tensor]]:
-        if self._whole is not None:
-            return iter((self._whole,))
-        return (self._block(rows) for rows in _blocks(self.values))
-
-
-class _Problem(NamedTuple):
-    """Features (N, D), outputs (N,) in 0..S-1, L2 strength."""
-
-    blocks: _Standardised
-    target: Tensor
-    l2: float
-
-
-def _span(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates (N, r) of the rows of x (N, D) in an orthonormal basis (D, r) of what they span."""
-    power, axes = torch.linalg.eigh(x @ x.T)
-    keep = power > 1e-10 * power[-1].clamp_min(torch.finfo(power.dtype).tiny)
-    length = power[keep].sqrt()
-    return axes[:, keep] * length, x.T @ (axes[:, keep] / length)
-
-
-def _minimise(problem: _Problem, theta: Tensor, *, iterations: int, tolerance: float) -> tuple[int, float]:
-    """Change theta (S, D + 1) in place; (iterations made, largest entry of the gradient that is left)."""
-    theta.requires_grad_()
-    # torch's L-BFGS stops learning the curvature once step . change of gradient is below 1e-10, which a mean loss reaches long
-    # before it has converged: hence the factor. Of the two tolerances one is ours, the other ends what float64 cannot improve.
-    optimiser = torch.optim.LBFGS(
-        [theta],
-        max_iter=iterations,
-        max_eval=2 * iterations,
-        history_size=20,
-        tolerance_grad=tolerance * _FACTOR,
-        tolerance_change=1e-16 * _FACTOR,
-        line_search_fn="strong_wolfe",
-    )
-
-    def closure() -> Tensor:
-        loss, gradient = _loss_and_gradient(theta.detach(), problem)
-        theta.grad = gradient * _FACTOR
-        return loss * _FACTOR
-
-    optimiser.step(closure)
-    theta.requires_grad_(False)
-    return int(optimiser.state[theta]["n_iter"]), float(_loss_and_gradient(theta, problem)[1].abs().max())
-
-
-def _loss_and_gradient(theta: Tensor, problem: _Problem) -> tuple[Tensor, Tensor]:
-    """Objective () and its gradient (S, D + 1): (softmax - one-hot)' [x, 1] / N + l2 [W, 0]."""
-    blocks, target, l2 = problem
-    weight, bias = theta[:, :-1], theta[:, -1]
-    loss, slope = 0.5 * l2 * weight.square().sum(), torch.zeros_like(theta)
-    slope[:, :-1] = l2 * weight
-    for rows, x in blocks:
-        score = F.log_softmax(x @ weight.T + bias, dim=1)  # (n, S)
-        loss = loss - score.gather(1, target[rows, None]).sum() / len(target)
-        error = score.exp()
-        error[torch.arange(len(x), device=x.device), target[rows]] -= 1.0
-        error /= len(target)
-        slope[:, :-1] += error.T @ x
-        slope[:, -1] += error.sum(dim=0)
-    return loss, slope
-
-
-def _blocks(values: Tensor) -> Iterator[slice]:
-    rows = max(1, _BLOCK // values.shape[1])
-    return (slice(i, i + rows) for i in range(0, len(values), rows))
-
-
-def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (D,) in float64; 1 where a feature does not vary."""
-    mean = sum((values[rows].double().sum(dim=0) for rows in _blocks(values)), torch.zeros((), dtype=torch.float64)) / len(values)
-    spread = sum(
-        ((values[rows].double() - mean).square().sum(dim=0) for rows in _blocks(values)), torch.zeros((), dtype=torch.float64)
-    )
-    scale = (spread / len(values)).sqrt()
-    return mean, torch.where(scale > 1e-8 * mean.abs().clamp_min(1e-8), scale, torch.ones_like(scale))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,45 +6,14 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from skelbench.errors import ConfigError, DataError
-from skelbench.evaluate import linear
-from skelbench.evaluate.linear import Linear, PaperLinear, fit
+from skelbench.errors import ConfigError
+from skelbench.evaluate.linear import Linear, PaperLinear
 
 
 def reference(values: torch.Tensor, labels: torch.Tensor, l2: float) -> tuple[StandardScaler, LogisticRegression]:
     scaler = StandardScaler().fit(values.double().numpy())
     model = LogisticRegression(C=1 / (len(values) * l2), tol=1e-10, max_iter=5000)
     return scaler, model.fit(scaler.transform(values.double().numpy()), labels.numpy())
-
-
-@pytest.mark.parametrize(("N", "D"), [(120, 6), (30, 80)])  # the second is solved in the span of the clips
-@pytest.mark.parametrize("l2", [0.3, 0.003])
-def test_equals_scikit_learn(blobs, N, D, l2):
-    train, test = blobs(0, N, D=D), blobs(1, 50, D=D)
-    train.values[:, 1] *= 100
-    train.values[:, 2] = 3.0  # constant
-    fitted = fit(train.values, train.labels, l2=l2, iterations=2000, tolerance=1e-9)
-    scaler, model = reference(train.values, train.labels, l2)
-    wanted = model.predict_proba(scaler.transform(test.values.double().numpy()))
-    np.testing.assert_allclose(fitted.logits(test.values).softmax(dim=1), wanted, atol=1e-5)
-    np.testing.assert_allclose(fitted.weight, model.coef_, atol=1e-5)
-    assert fitted.slope < 1e-8
-
-
-def test_blocks_change_nothing(blobs, monkeypatch):
-    train = blobs(0, 61)
-    whole = fit(train.values, train.labels, l2=0.01, tolerance=1e-10)
-    monkeypatch.setattr(linear, "_BLOCK", 6 * 7)
-    torch.testing.assert_close(fit(train.values, train.labels, l2=0.01, tolerance=1e-10).weight, whole.weight, atol=1e-8, rtol=0)
-
-
-def test_a_warm_start_ends_at_the_same_place(blobs):
-    for D in (6, 80):
-        train = blobs(0, 50, D=D)
-        cold = fit(train.values, train.labels, l2=0.01, tolerance=1e-10)
-        start = fit(train.values, train.labels, l2=0.1)
-        warm = fit(train.values, train.labels, l2=0.01, tolerance=1e-10, start=start)
-        torch.testing.assert_close(warm.weight, cold.weight, atol=1e-7, rtol=0)
 
 
 def test_a_class_without_training_clips_is_never_predicted(blobs):
@@ -130,5 +99,3 @@ def test_settings_are_checked(blobs):
             Linear(grid=grid)
     with pytest.raises(ConfigError, match="epochs >= 1"):
         PaperLinear(epochs=0)
-    with pytest.raises(DataError, match="linear fit of 4 features to 3 labels"):
-        fit(torch.randn(4, 2), torch.tensor([0, 1, 1]), l2=0.1)

@@ -28,7 +28,7 @@ class Linear:
     Attributes:
         grid: L2 strengths of mean cross-entropy + l2/2 |W|^2, strongest first; equal accuracy keeps the stronger.
         iterations: limit of L-BFGS iterations for each fit.
-        tolerance: the last fit has converged when no entry of its scaled gradient exceeds this; choosing makes do with ten times it.
+        tolerance: the last fit has converged when no entry of its scaled gradient exceeds this; the choice takes ten times it.
     """
 
     grid: tuple[float, ...] = (0.1, 0.01, 0.001, 0.0001)

@@ -1,4 +1,6 @@
 // The key of an EmbeddingMap: what the colours mean. A click on an entry asks for its points; names only ever go into textContent.
+// It also takes over the map's hovering: plotly's own widget tells Python first which point was left, and which one was reached only a
+// round trip later.
 //
 // The root element counts for tests: dataset.entries, picked (last entry clicked), disposed.
 
@@ -43,6 +45,34 @@ function isDark() {
   return matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
+/** Sends the point under the pointer of the plotly figure that stands in the same map. */
+function follow(root, model, signal) {
+  let plot = null;
+  const hear = (event) => {
+    const point = event.points?.[0]?.pointNumber;
+    if (signal.aborted || point === undefined) return;
+    model.set("hovered", point);
+    model.save_changes();
+  };
+  const fit = new ResizeObserver(() => {
+    const drawn = plot.querySelector(".main-svg")?.clientWidth ?? 0;
+    if (Math.abs(drawn - plot.clientWidth) > 1) window.dispatchEvent(new Event("resize")); // plotly drew before it knew its width
+  });
+  const look = () => {
+    const found = root.closest(".skelbench-map")?.querySelector(".js-plotly-plot");
+    if (!found?.on || found === plot) return;
+    plot = found;
+    clearInterval(timer);
+    fit.disconnect();
+    fit.observe(plot);
+    for (const name of ["plotly_hover", "plotly_unhover"]) plot.removeAllListeners(name);
+    plot.on("plotly_hover", hear);
+  };
+  const timer = setInterval(look, 100); // the figure arrives later than its key; drawn again, it is found when the pointer comes back
+  document.addEventListener("pointerover", look, { signal, capture: true, passive: true });
+  signal.addEventListener("abort", () => (clearInterval(timer), fit.disconnect()));
+}
+
 function render({ model, el }) {
   const root = document.createElement("div");
   root.setAttribute("data-lm-suppress-shortcuts", "true");
@@ -81,6 +111,7 @@ function render({ model, el }) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", theme, { signal: gone.signal });
   const watcher = new MutationObserver(theme);
   watcher.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "class"] });
+  follow(root, model, gone.signal);
   model.on("change:key", draw);
   theme();
   draw();

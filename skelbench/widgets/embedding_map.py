@@ -31,6 +31,7 @@ class KeyView(PacedWidget):
 
     key = traitlets.Dict().tag(sync=True)
     picked = traitlets.List(traitlets.Int(), [-1, 0]).tag(sync=True)
+    hovered = traitlets.Int(-1).tag(sync=True)
 
 
 class EmbeddingMap(ipywidgets.VBox):
@@ -79,6 +80,7 @@ class EmbeddingMap(ipywidgets.VBox):
         self._colour = colour or next(iter(self.columns))
         self._column(self._colour)
         self._selection, self._hovered = np.zeros(0, np.uint32), -1
+        self._outlined = self._echo = False
         self._hear: list[Callable[[np.ndarray], None]] = []
         self.player = player or (SkeletonPlayer(store[int(self._rows[0])], titles=[self._title(0)], height=280) if store else None)
         self.chosen: SkeletonPlayer | None = None
@@ -93,14 +95,13 @@ class EmbeddingMap(ipywidgets.VBox):
         self.menu.observe(lambda change: self._recolour(change["new"]), names="value")
         self.key.observe(lambda change: self._pick(int(change["new"][0])), names="picked")
         trace = self.figure.data[0]
-        trace.on_hover(lambda _, points, __: self._pointed(points.point_inds, ring=False))
-        trace.on_click(lambda _, points, __: self._pointed(points.point_inds, ring=True))
-        trace.on_selection(lambda _, points, __: self._selected(points.point_inds))
-        trace.on_deselect(lambda _, __: self._selected([]))
-        # flex basis 0 and a floor on the width: plotly measures its parent before the page is laid out
-        canvas = ipywidgets.Box([self.figure], layout={"flex": "1 1 440px", "min_width": "300px", "height": f"{height}px"})
+        self.key.observe(lambda change: self.hover(change["new"]), names="hovered")
+        trace.on_click(lambda _, points, __: self._clicked(points.point_inds))
+        trace.on_selection(lambda _, points, __: self._lassoed(points.point_inds))
+        trace.on_deselect(lambda _, __: self._lassoed([]))
+        canvas = ipywidgets.VBox([self.figure], layout={"flex": "3 1 440px", "min_width": "300px", "height": f"{height}px"})
         side = ipywidgets.VBox(
-            [*([self.player] if self.player else []), self.key], layout={"flex": "0 1 340px", "min_width": "240px"}
+            [*([self.player] if self.player else []), self.key], layout={"flex": "1 1 300px", "min_width": "240px"}
         )
         self._below = ipywidgets.Box([], layout={"width": "100%"})
         row = ipywidgets.HBox([canvas, side], layout={"flex_flow": "row wrap", "width": "100%"})
@@ -157,15 +158,14 @@ class EmbeddingMap(ipywidgets.VBox):
         """The point whose clip plays, -1 none yet."""
         return self._hovered
 
-    def hover(self, point: int, *, ring: bool = True) -> None:
-        """Play the clip of a point, as the mouse does; ``ring`` marks it on the map."""
+    def hover(self, point: int) -> None:
+        """Play the clip of a point and ring it on the map, as the mouse does."""
         if not 0 <= point < len(self._points):
             raise ConfigError(f"point {point} of {len(self._points)}; choose 0 .. {len(self._points) - 1}")
         self._hovered = int(point)
         if self.player is not None:
             self._play()
-        if ring:
-            self._ring()
+        self._ring()
 
     def select(self, points: Sequence[int] | np.ndarray | None) -> None:
         """Select points by number or by a mask (N,), as a lasso does; None or an empty list clears."""
@@ -176,8 +176,10 @@ class EmbeddingMap(ipywidgets.VBox):
         if len(wanted) and not (0 <= wanted.min() and wanted.max() < len(self._points)):
             raise ConfigError(f"a selected point lies outside 0 .. {len(self._points) - 1}")
         found = np.unique(wanted)
-        with self.figure.batch_update():
-            self.figure.data[0].selectedpoints = found.tolist() if len(found) else None
+        if self._outlined:  # a lasso that is still drawn would select its own points again
+            self.figure.plotly_relayout({"selections": []})
+            self._outlined, self._echo = False, True
+        self.figure.data[0].selectedpoints = found.tolist() if len(found) else None
         self._persist()
         self._selected(found)
 
@@ -221,9 +223,19 @@ class EmbeddingMap(ipywidgets.VBox):
         self.key.key = self.columns[name].key()
         self._persist()
 
-    def _pointed(self, points: Sequence[int], *, ring: bool) -> None:
+    def _clicked(self, points: Sequence[int]) -> None:
         if points:
-            self.hover(points[0], ring=ring)
+            self.hover(points[0])
+
+    def _lassoed(self, points: Sequence[int]) -> None:
+        """What plotly says is selected. When we take away an outline it says "nothing" and forgets our points: tell it again."""
+        echo, self._echo = self._echo and not points, False
+        if echo:
+            for wanted in (None, self._selection.tolist() or None):
+                self.figure.data[0].selectedpoints = wanted
+            return
+        self._outlined = bool(points)
+        self._selected(points)
 
     def _pick(self, entry: int) -> None:
         if entry >= 0:
@@ -241,14 +253,12 @@ class EmbeddingMap(ipywidgets.VBox):
 
     def _show_selection(self) -> None:
         assert self._store is not None
-        some = (
-            self._selection[np.unique(np.linspace(0, len(self._selection) - 1, CHOSEN).round().astype(int))]
-            if len(self._selection)
-            else []
-        )
-        if not len(some):
+        if not len(self._selection):
             self._below.children = ()
             return
+        _, first = np.unique(self._rows[self._selection], return_index=True)  # a clip may stand on the map more than once
+        clear = self._selection[np.sort(first)]
+        some = clear[np.unique(np.linspace(0, len(clear) - 1, CHOSEN).round().astype(int))]
         clips, titles = [self._store[int(self._rows[i])] for i in some], [self._title(int(i)) for i in some]
         if self.chosen is None:
             self.chosen = SkeletonPlayer(clips, titles=titles, height=220)
@@ -271,7 +281,9 @@ class EmbeddingMap(ipywidgets.VBox):
         )
 
     def _persist(self) -> None:
-        """Tell the page's copy of the figure what it shows now; without this a reload of the page brings back the first picture."""
+        """Tell the page's copy of the figure what it shows now; or a reload of the page brings back the first picture."""
+        for outline in self.figure._layout.get("selections", ()):
+            outline["opacity"] = 1.0  # plotly 7.1 leaves its mark for "undefined" there, which cannot be sent
         self.figure._repr_mimebundle_()
 
     def _title(self, point: int) -> str:
@@ -330,7 +342,9 @@ def _figure(points: np.ndarray, texts: list[str], marker: dict[str, Any], height
         xaxis=axis,
         yaxis={**axis, "scaleanchor": "x"},  # distances mean the same both ways
     )
-    return go.FigureWidget(data=[trace], layout=layout)
+    figure = go.FigureWidget(data=[trace], layout=layout)
+    figure._config = {**figure._config, "responsive": True, "displaylogo": False}
+    return figure
 
 
 def map_picture(points: np.ndarray, marker: dict[str, Any], key: dict[str, Any], *, title: str, width: float = 760.0) -> str:

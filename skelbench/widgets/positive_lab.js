@@ -163,7 +163,7 @@ function drawFan(svg, n, pick, aim) {
   const stage = make("g", { transform: "translate(150 112)" });
   for (let ring = fan.ring; ring <= fan.widest * 1.0001; ring += fan.ring) {
     make("circle", { r: (R * ring) / fan.widest, class: "axis" }, stage);
-    make("text", { x: 0, y: 4 - (R * ring) / fan.widest, "text-anchor": "middle", class: "haloed", says: `${Math.round((ring * 180) / Math.PI)}°` }, stage);
+    if (Math.abs(ring - fan.near) > 0.5 * fan.ring) make("text", { x: 0, y: 4 - (R * ring) / fan.widest, "text-anchor": "middle", class: "haloed", says: `${Math.round((ring * 180) / Math.PI)}°` }, stage);
   }
   const shape = (share) => line(fan.spokes.map((s) => spot(s.slot, share * s.edge))) + "Z";
   make("path", { d: shape(1) + shape(n.hardness), "fill-rule": "evenodd", fill: "var(--kept)", opacity: 0.1 }, stage);

@@ -225,23 +225,23 @@ class PositiveLab(ipywidgets.VBox):
         return self._store.classes[label] if label >= 0 else self._store.ids[row]
 
     def _nearest(self) -> tuple[list[Any], list[str]]:
-        """Clips and titles: the anchor, the real clips nearest to easy, middle and hard positives of the slice, and p_s."""
+        """Clips and titles: the anchor, the real clips nearest to an easy, a middle and a hard z, and p_s."""
         assert self._store is not None
         study, view = self.study, self.view
         made = study.along(view.hardness, view.anchor, view.target)
         places, cosines = study.nearest_clips(made, [view.anchor])
         order = made.t[0].argsort().tolist()
-        picks = [(f"{word} positive", order[i]) for word, i in (("easiest", 0), ("middle", len(order) // 2), ("hardest", -1))]
-        found = [(f"{word}: {self._title(int(places[0, i]))} ({cosines[0, i]:.2f})", int(places[0, i])) for word, i in picks]
+        picks = [("easiest z", order[0]), ("middle z", order[len(order) // 2]), ("hardest z", order[-1])]
+        found = [(f"{word}: {self._title(int(places[0, i]))} {cosines[0, i]:.2f}", int(places[0, i])) for word, i in picks]
         if study.origin[view.anchor] >= 0:
             found.insert(0, (f"anchor: {self._title(int(study.origin[view.anchor]))}", int(study.origin[view.anchor])))
         place, cosine = study.clip_near_prototype(view.target)
-        found.append((f"target: {self._title(place)} ({cosine:.2f})", place))
+        found.append((f"target: {self._title(place)} {cosine:.2f}", place))
         if view.positive:
             index, on_slice = view.positive
             made = made if on_slice else study.at(view.hardness, [view.anchor])
             places, cosines = study.nearest_clips(made, [view.anchor])
-            where = f"your positive: {self._title(int(places[0, index]))} ({cosines[0, index]:.2f})"
+            where = f"your z: {self._title(int(places[0, index]))} {cosines[0, index]:.2f}"
             found.append((where, int(places[0, index])))
         return [self._store[int(study.rows[p])] for _, p in found], [title for title, _ in found]
 

@@ -22,9 +22,11 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+QUIET = ("quic", "background-networking", "component-update", "sync")
+FLAGS = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in QUIET)]
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},  # else a pop-up covers the page
+    "apputils-extension/themes": {"adaptive-theme": True},  # light or dark as the browser says
     "notebook-extension/tracker": {"windowingMode": "defer"},  # all cells stay attached
 }
 
@@ -65,14 +67,13 @@ class Sheet:
 
     def output(self, text: str, *, seconds: float = 30) -> None:
         """Wait for a text inside an output area; a plain search would find the source of the cell."""
-        found = "t => [...document.querySelectorAll('.jp-OutputArea-output')].some(o => o.textContent.includes(t))"
-        wrong = "[...document.querySelectorAll('.jp-OutputArea-output[data-mime-type=\"application/vnd.jupyter.stderr\"]')]"
+        outputs = "[...document.querySelectorAll('.jp-RenderedText')]"
         try:
-            self.until(found, text, seconds=seconds)
+            self.until(f"t => {outputs}.some(o => o.textContent.includes(t))", text, seconds=seconds)
         except Exception as error:
-            said = self.page.evaluate("() => [...document.querySelectorAll('.jp-OutputArea-output')].map(o => o.textContent).join('\\n---\\n')")
+            said = self.page.evaluate(f"() => {outputs}.map(o => o.textContent).join('\\n---\\n')")
             raise AssertionError(f"no output {text!r}; the outputs are:\n{said[-3000:]}\n{self.errors}") from error
-        assert self.page.evaluate(f"() => {wrong}.filter(o => /Traceback|Error/.test(o.textContent)).length") == 0
+        assert not self.page.evaluate(f"() => {outputs}.filter(o => /Traceback/.test(o.textContent)).map(o => o.textContent)")
 
     def centre(self, selector: str) -> tuple[float, float]:
         """Middle of an element that has been scrolled into view."""
@@ -126,7 +127,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         "SKELBENCH_DATA": "stores",
         "SKELBENCH_RUNS": "runs",
     }
-    environment = {**os.environ, **{k: str(home / v) for k, v in folders.items()}, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    environment = {**os.environ, **{k: str(home / v) for k, v in folders.items()}}
+    environment |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     options = {
         "ServerApp.ip": "127.0.0.1",

@@ -18,11 +18,12 @@ from skelbench.skeleton.topology import topology
 from skelbench.widgets import EmbeddingMap, PositiveLab, SkeletonPlayer
 
 layout, random = topology("kinect_v2_25"), np.random.default_rng(0)
-stand = {"spine_base": (0, .95, 0), "spine_mid": (0, 1.2, 0), "spine_shoulder": (0, 1.42, 0), "neck": (0, 1.5, 0), "head": (0, 1.65, 0)}
-for side, s in (("left", 1), ("right", -1)):
-    stand |= {f"{side}_shoulder": (.2*s, 1.4, 0), f"{side}_elbow": (.28*s, 1.15, 0), f"{side}_wrist": (.3*s, .92, .05), f"{side}_hand": (.3*s, .85, .06),
-              f"{side}_hand_tip": (.3*s, .78, .07), f"{side}_thumb": (.27*s, .84, .09), f"{side}_hip": (.1*s, .92, 0), f"{side}_knee": (.12*s, .5, .02),
-              f"{side}_ankle": (.12*s, .1, 0), f"{side}_foot": (.13*s, .04, .14)}
+heights = {"spine_base": .95, "spine_mid": 1.2, "spine_shoulder": 1.42, "neck": 1.5, "head": 1.65}
+stand = {name: (0, y, 0) for name, y in heights.items()}
+limbs = {"shoulder": (.2, 1.4, 0), "elbow": (.28, 1.15, 0), "wrist": (.3, .92, .05), "hand": (.3, .85, .06),
+         "hand_tip": (.3, .78, .07), "thumb": (.27, .84, .09), "hip": (.1, .92, 0), "knee": (.12, .5, .02), "ankle": (.12, .1, 0), "foot": (.13, .04, .14)}
+for side, sign in (("left", 1), ("right", -1)):
+    stand |= {f"{side}_{name}": (sign * x, y, z) for name, (x, y, z) in limbs.items()}
 rest = np.array([stand[j] for j in layout.joints], np.float32)
 
 def movement(kind, frames=48):
@@ -46,7 +47,8 @@ CELLS = {
     "player": "player = SkeletonPlayer([store[0], store[1]], titles=['one', 'two <i>x</i>'], height=260)\nplayer",
     "map": """rows = np.arange(10_000) % len(store)
 centres = 3 * random.normal(size=(6, 2))
-chart = EmbeddingMap(centres[store.labels[rows]] + random.normal(size=(10_000, 2)), store=store, rows=rows, columns={"correct": rows % 5 > 0})
+places = centres[store.labels[rows]] + random.normal(size=(10_000, 2))
+chart = EmbeddingMap(places, store=store, rows=rows, columns={"correct": rows % 5 > 0})
 chart""",
     "lab": """generator = torch.Generator().manual_seed(0)
 prototypes = torch.nn.functional.normalize(torch.randn(20, 12, generator=generator), dim=1)
@@ -122,7 +124,8 @@ def test_player_turns_zooms_plays_and_is_let_go(opened: Callable[..., Any]) -> N
     old = page.query_selector(player)
     page.get_by_text("player = SkeletonPlayer").first.click()
     page.keyboard.press("Control+a")
-    page.keyboard.type("print(player.frame, player.speed, player.playing, f'{player.camera[2]:.1f}')\nplayer.frame = 7\nplayer.trail = 12\nplayer")
+    page.keyboard.type("print(player.frame, player.speed, player.playing, f'{player.camera[2]:.1f}')\n")
+    page.keyboard.type("player.frame = 7\nplayer.trail = 12\nplayer")
     page.keyboard.press("Control+Enter")
     sheet.output("30 0.5 False 1.2")  # Python hears what the mouse did
     sheet.until("() => document.querySelector('.skb-player')?.dataset.frame === '7'")  # and the page what Python said
@@ -141,7 +144,7 @@ def test_player_turns_zooms_plays_and_is_let_go(opened: Callable[..., Any]) -> N
 def test_map_hover_plays_and_lasso_selects(opened: Callable[..., Any]) -> None:
     sheet = opened("player", "map")
     page, body = sheet.page, ".skelbench-map .skb-player"
-    sheet.until("() => document.querySelector('.skelbench-map .js-plotly-plot .nsewdrag') && document.querySelector('.skelbench-map .skb-player')")
+    sheet.until("() => document.querySelector('.skelbench-map .nsewdrag') && document.querySelector('.skelbench-map .skb-player')")
     assert "<b>bold</b>" in page.locator(".skb-key .name").all_text_contents()
     first = page.locator(f"{body} .skb-title").first.text_content()
     x, y = spot(sheet, 4321)
@@ -163,23 +166,25 @@ def test_map_hover_plays_and_lasso_selects(opened: Callable[..., Any]) -> None:
     page.locator(".skb-key button").nth(1).click()
     page.locator(".jp-Cell .cm-content").last.click()
     page.keyboard.press("Control+a")
-    page.keyboard.type("print(chart.selection.dtype, len(chart.selection), set(store.labels[chart.rows[chart.selection]].tolist()))")
+    page.keyboard.type("labels = store.labels[chart.rows[chart.selection]]\n")
+    page.keyboard.type("print(chart.selection.dtype, len(chart.selection), set(labels.tolist()))")
     page.keyboard.press("Control+Enter")
     sheet.output("uint32 1667 {1}")
     sheet.clean()
 
 
+SPOT = """i => {
+  const plot = document.querySelector('.skelbench-map .js-plotly-plot'), layout = plot._fullLayout, trace = plot._fullData[0];
+  const box = plot.getBoundingClientRect();
+  return [box.left + layout._size.l + layout.xaxis.d2p(trace.x[i]), box.top + layout._size.t + layout.yaxis.d2p(trace.y[i])];
+}"""
+
+
 def spot(sheet: Any, point: int) -> tuple[float, float]:
     """Where a point of the map stands on the screen."""
     sheet.page.locator(".skelbench-map .js-plotly-plot").scroll_into_view_if_needed()
-    return tuple(
-        sheet.page.evaluate(
-            """i => { const plot = document.querySelector('.skelbench-map .js-plotly-plot'), layout = plot._fullLayout, box = plot.getBoundingClientRect();
-              const trace = plot._fullData[0];
-              return [box.left + layout._size.l + layout.xaxis.d2p(trace.x[i]), box.top + layout._size.t + layout.yaxis.d2p(trace.y[i])]; }""",
-            point,
-        )
-    )
+    x, y = sheet.page.evaluate(SPOT, point)
+    return x, y
 
 
 def test_hardness_slider_moves_positives(opened: Callable[..., Any]) -> None:
@@ -207,7 +212,7 @@ def test_hardness_slider_moves_positives(opened: Callable[..., Any]) -> None:
     sheet.until("t => document.querySelector('.skb-lab').dataset.target !== t", after["target"])
     sheet.until("() => /target: /.test([...document.querySelectorAll('.skb-title')].map(t => t.textContent).join())")
     page.locator(".skb-lab .dots .dot").nth(150).click(force=True)
-    sheet.until("() => /your positive/.test([...document.querySelectorAll('.skb-title')].map(t => t.textContent).join())")
+    sheet.until("() => /your z/.test([...document.querySelectorAll('.skb-title')].map(t => t.textContent).join())")
     sheet.clean()
 
 
@@ -221,8 +226,11 @@ def test_widgets_come_back_after_a_reload(opened: Callable[..., Any]) -> None:
     page.wait_for_timeout(500)
     page.goto(page.url.split("?")[0])
     page.wait_for_selector(".skelbench-map .js-plotly-plot .nsewdrag", timeout=60_000)
-    sheet.until("() => document.querySelectorAll('.skb-player').length >= 3 && +document.querySelector('.skb-lab').dataset.drawn > 0")
-    colours = page.evaluate("() => { const t = document.querySelector('.skelbench-map .js-plotly-plot')._fullData[0]; return [t.x.length, t.marker.cmax]; }")
+    sheet.until(
+        "() => document.querySelectorAll('.skb-player').length >= 3 && +document.querySelector('.skb-lab')?.dataset.drawn > 0"
+    )
+    plot = "document.querySelector('.skelbench-map .js-plotly-plot')._fullData[0]"
+    colours = page.evaluate(f"() => [{plot}.x.length, {plot}.marker.cmax]")
     assert colours == [10_000, 1.5]  # the second colouring, not the first
     assert sheet.data(".skb-key")["entries"] == "2"
     sheet.clean()

@@ -289,7 +289,8 @@ def compare(*runs: Trained, protocols: Sequence[Protocol] = (KNN(), Linear()), b
         table.add(evaluate(run, protocols=protocols, batch_size=batch_size))
     first, seeds = runs[0], dict.fromkeys(run.config.train.seed for run in runs)
     beside, normalise = first.config.method_config, first.config.train.normalise
-    options: dict[str, Any] = {"protocols": protocols, "preset": normalise, "batch_size": batch_size}
+    device = next((p.device for p in first.method.parameters()), "cpu")
+    options: dict[str, Any] = {"protocols": protocols, "preset": normalise, "batch_size": batch_size, "device": device}
     return table.add(floors(first.store, first.split, beside=beside, seeds=seeds, **options))
 
 

@@ -65,6 +65,10 @@ class Parts:
     validation: Features
     test: Features
 
+    def to(self, device: torch.device | str) -> Parts:
+        """The same features on another device."""
+        return Parts(train=self.train.to(device), validation=self.validation.to(device), test=self.test.to(device))
+
 
 class Trained(typing.Protocol):
     """What ``evaluate`` reads of a run."""
@@ -98,6 +102,7 @@ def evaluate(
     name: str | None = None,
     preset: str = "isc",
     batch_size: int = 256,
+    device: torch.device | str | None = None,
     differs: Iterable[tuple[str, Any, Any]] = (),
 ) -> list[Row]:
     """Rows of one method, or of a run's method on the run's own data and split, under every protocol.
@@ -111,6 +116,7 @@ def evaluate(
         name: method's name in the table; the method's own where None.
         preset: normalisation; a run's own is taken from its settings.
         batch_size: of the extraction; changes no result.
+        device: where the protocols compute (in float64); the method's own where None.
         differs: (setting, recipe, here) for the table's small print; ``skelbench.train.config.diff`` gives them.
 
     Raises:
@@ -119,6 +125,8 @@ def evaluate(
     started = time.perf_counter()
     method, store, split, preset, seed = _unpack(what, store, split, preset, seed)
     parts = extract_parts(method, store, split, preset=preset, batch_size=batch_size)
+    own = next((p.device for p in method.parameters()), torch.device("cpu"))
+    parts = parts.to(own if device is None else device)
     spent = time.perf_counter() - started
     small_print = {setting: (recipe, here) for setting, recipe, here in differs}
     rows = []
@@ -181,6 +189,7 @@ def floors(
     protocols: Sequence[Protocol] = (KNN(), Linear()),
     preset: str = "isc",
     batch_size: int = 256,
+    device: torch.device | str = "cpu",
 ) -> list[Row]:
     """Rows of the two floors: an untrained encoder for every seed, and the joints themselves, once.
 
@@ -192,6 +201,7 @@ def floors(
         protocols: those of the method it stands beside.
         preset: normalisation.
         batch_size: of the extraction.
+        device: where encoder and protocols compute.
     """
     from skelbench.methods.floors import RandomEncoder, Raw
 
@@ -202,13 +212,14 @@ def floors(
         "coordinates": store.coordinates,
         "classes": len(store.classes),
     }
+    options: dict[str, Any] = {"protocols": protocols, "preset": preset, "batch_size": batch_size, "device": device}
     rows: list[Row] = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        method = RandomEncoder.build(config, **shape, generator=generator)
-        rows += evaluate(method, store, split, protocols=protocols, seed=seed, preset=preset, batch_size=batch_size)
+        method = RandomEncoder.build(config, **shape, generator=generator).to(device)
+        rows += evaluate(method, store, split, seed=seed, **options)
     raw = Raw.build(Raw.Config(stream=config.stream, frames=config.frames), **shape, generator=torch.Generator().manual_seed(0))
-    return rows + evaluate(raw, store, split, protocols=protocols, preset=preset, batch_size=batch_size)
+    return rows + evaluate(raw, store, split, **options)
 
 
 def _unpack(

@@ -30,6 +30,12 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "defer"},  # all cells stay attached
 }
 
+SPOT = """i => {
+  const plot = document.querySelector('.skelbench-map .js-plotly-plot'), layout = plot._fullLayout, trace = plot._fullData[0];
+  const box = plot.getBoundingClientRect();
+  return [box.left + layout._size.l + layout.xaxis.d2p(trace.x[i]), box.top + layout._size.t + layout.yaxis.d2p(trace.y[i])];
+}"""
+
 
 @dataclass
 class Lab:
@@ -82,6 +88,12 @@ class Sheet:
         box = node.bounding_box()
         return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
+    def spot(self, point: int) -> tuple[float, float]:
+        """Where a point of the map stands on the screen."""
+        self.page.locator(".skelbench-map .js-plotly-plot").scroll_into_view_if_needed()
+        x, y = self.page.evaluate(SPOT, point)
+        return x, y
+
     def clean(self) -> None:
         """Nothing was fetched from elsewhere and no script failed."""
         assert self.strangers == []
@@ -128,7 +140,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         "SKELBENCH_RUNS": "runs",
     }
     environment = {**os.environ, **{k: str(home / v) for k, v in folders.items()}}
-    environment |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    environment |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "SKELBENCH_SMOKE": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     options = {
         "ServerApp.ip": "127.0.0.1",

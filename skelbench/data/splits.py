@@ -7,7 +7,7 @@ Three sides, always disjoint: ``train``, ``validation`` (held-out *training* sub
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ import torch
 from skelbench.data.store import Store
 from skelbench.errors import ConfigError, DataError
 
-NAMES = ("xsub", "xview", "xset", "cross_subject", "by_clip", "loso:<subject>")
+NAMES = ("xsub", "xview", "xset", "cross_subject", "by_clip", "by_clip:1", "by_clip:2", "loso:<subject>")
 ALIASES = {"xsub": ("xsub", "cross_subject"), "cross_subject": ("cross_subject", "xsub"), "xview": ("xview",), "xset": ("xset",)}
 NOWHERE, TRAIN, TEST = 0, 1, 2
+FOLDS = ("by_clip:0", "by_clip:1", "by_clip:2", "by_clip")  # the last one is the first
 COLUMN = {"xsub": "subject", "cross_subject": "subject", "xview": "camera", "xset": "setup"}
 
 
@@ -32,6 +33,8 @@ class Split:
         validation: rows held out of the training side, to choose settings on.
         test: rows of the other side.
         by: what separates train and test: ``subject``, ``camera``, ``setup`` or ``group``.
+        extra: rows that no protocol measures (no label, or a class too rarely recorded) but that share nothing with the test side,
+            so that learning without labels may see them, too.
         note: what a reader of a result must know: what validation is, what was left out and why.
     """
 
@@ -41,6 +44,7 @@ class Split:
     test: np.ndarray
     by: str
     note: str = ""
+    extra: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def train_all(self) -> np.ndarray:
@@ -49,6 +53,7 @@ class Split:
 
     def __str__(self) -> str:
         sizes = f"{len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test"
+        sizes += f", {len(self.extra)} without a part in it" if len(self.extra) else ""
         return f"{self.name} (by {self.by}): {sizes}{'. ' + self.note if self.note else ''}"
 
 
@@ -66,7 +71,7 @@ def make_split(
     ``xsub``, ``xview`` and ``xset`` follow the lists in ``meta.splits`` and exist only where those do. ``cross_subject`` does too,
     and without a list takes every second subject; classes seen in a single subject are then left out, and the note says so.
     ``loso:<subject>`` tests on one subject (number or name). ``by_clip`` holds out a third of the source recordings of every class
-    that has at least three; the other classes stand in train only.
+    that has at least three; the other classes are left out. ``by_clip:1`` and ``by_clip:2`` hold out the other two thirds.
 
     Args:
         store: what to part.
@@ -86,7 +91,7 @@ def make_split(
     if not len(use) or use[0] < 0 or use[-1] >= len(store):
         raise DataError(f"split {name!r}: the rows to use must be some of 0..{len(store) - 1}")
     notes: list[str] = []
-    unlabelled = int((store.labels[use] < 0).sum())
+    everything, unlabelled = use, int((store.labels[use] < 0).sum())
     if unlabelled:
         notes.append(f"{unlabelled} clips without a label left out")
         use = use[store.labels[use] >= 0]
@@ -100,7 +105,8 @@ def make_split(
             )
     validation = _validation(store, train_all, by=by, share=holdout, seed=seed, notes=notes)
     train = np.setdiff1d(train_all, validation)
-    return Split(name=name, train=train, validation=validation, test=kept, by=by, note="; ".join(notes))
+    extra = _extra(store, everything, train_all, test, by)
+    return Split(name=name, train=train, validation=validation, test=kept, by=by, note="; ".join(notes), extra=extra)
 
 
 def loso_splits(store: Store, **options: Any) -> list[Split]:
@@ -132,9 +138,11 @@ def _sides(store: Store, name: str, *, use: np.ndarray, seed: int, notes: list[s
         side[known] = np.where(store.index["subject"][known] == subject, TEST, TRAIN)
         _check_groups(store, name, side)
         return side, "subject"
-    if name == "by_clip":
-        side[use] = TRAIN
-        side[_hold_groups(store, use, share=1 / 3, seed=seed, notes=notes)] = TEST
+    if name in FOLDS:
+        often = _recorded_thrice(store, use, notes)
+        side[often] = TRAIN
+        fold = FOLDS.index(name) if name in FOLDS[:3] else 0
+        side[_hold_groups(store, often, part=(fold / 3, (fold + 1) / 3), seed=seed)] = TEST
         return side, "group"
     if name not in ALIASES:
         raise ConfigError(f"no split called {name!r}; there are: {', '.join(NAMES)}")
@@ -281,24 +289,45 @@ def _validation(store: Store, train: np.ndarray, *, by: str, share: float, seed:
         why = "the training subjects that can be spared perform under half of the classes"
         why = "there is no second training subject" if len(subjects) < 2 else why
     notes.append(f"validation: held-out recordings of the training side, because {why}")
-    held = _hold_groups(store, train, share=share, seed=seed + 1, notes=None)
+    held = _hold_groups(store, train, part=(0, share), seed=seed + 1)
     if not len(held):
         notes.append("no class has three training recordings, so validation is empty")
     return held
 
 
-def _hold_groups(store: Store, use: np.ndarray, *, share: float, seed: int, notes: list[str] | None) -> np.ndarray:
-    """Rows of a share of the source recordings of every class that has at least three of them."""
-    group, first, inverse = np.unique(store.index["group"][use], return_index=True, return_inverse=True)
-    label = store.labels[use][first]  # a recording counts for the class of its first clip
-    held, few = np.zeros(len(group), bool), []
+def _hold_groups(store: Store, use: np.ndarray, *, part: tuple[float, float], seed: int) -> np.ndarray:
+    """Rows of a part (from, to) of the source recordings of every class that has at least three of them, drawn in one order."""
+    group, label, inverse = _recordings(store, use)
+    held = np.zeros(len(group), bool)
     for c in np.unique(label):
         mine = np.flatnonzero(label == c)
         if len(mine) < 3:
-            few.append(store.classes[c])
             continue
-        order = _order(len(mine), seed + 7919 * int(c))
-        held[mine[order[: max(1, int(share * len(mine)))]]] = True
-    if few and notes is not None:
-        notes.append(f"{len(few)} classes with fewer than three recordings stand in train only: {', '.join(few)}")
+        start, stop = (int(len(mine) * share + 1e-9) for share in part)
+        held[mine[_order(len(mine), seed + 7919 * int(c))[start : max(stop, start + 1)]]] = True
     return use[held[inverse]]
+
+
+def _recorded_thrice(store: Store, use: np.ndarray, notes: list[str]) -> np.ndarray:
+    """The rows of classes that have three source recordings or more."""
+    _, label, _ = _recordings(store, use)
+    classes, times = np.unique(label, return_counts=True)
+    few = [store.classes[c] for c in classes[times < 3]]
+    if few:
+        notes.append(f"{len(few)} classes with fewer than three recordings left out: {', '.join(few)}")
+    return use[np.isin(store.labels[use], classes[times >= 3])]
+
+
+def _recordings(store: Store, use: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Source recordings (G,), the class of each (that of its first clip), and the recording of every row."""
+    group, first, inverse = np.unique(store.index["group"][use], return_index=True, return_inverse=True)
+    return group, store.labels[use][first], inverse
+
+
+def _extra(store: Store, use: np.ndarray, train: np.ndarray, test: np.ndarray, by: str) -> np.ndarray:
+    """Rows on neither side that share neither recording nor the parting column's value (known, not -1) with the test side."""
+    rest = np.setdiff1d(use, np.concatenate([train, test]))
+    for column in {"group", by}:
+        values = store.index[column]
+        rest = rest[~np.isin(values[rest], values[test]) & (values[rest] >= 0)]
+    return rest

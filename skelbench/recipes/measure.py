@@ -23,7 +23,7 @@ from typing import Any
 from tqdm import tqdm
 
 from skelbench.data import Store, load
-from skelbench.data.splits import loso_splits, make_split
+from skelbench.data.splits import FOLDS, loso_splits, make_split
 from skelbench.errors import ConfigError
 from skelbench.evaluate import Table, evaluate, floors
 from skelbench.recipes.demo import METHODS, settings_for, usual_split
@@ -81,7 +81,7 @@ def measure(
     Args:
         data: name of a dataset, or an open one.
         out: folder for rows, runs and the table (``<dataset>-<split>.md``, ``.csv`` and ``.json``).
-        split: a split, or ``loso`` for every ``loso:<subject>`` in turn; ``usual_split`` where None.
+        split: a split; ``loso`` for every ``loso:<subject>`` in turn, ``by_clip`` for its three folds; ``usual_split`` where None.
         methods: what is compared.
         seeds: repetitions, 0, 1, ...
         preset: settings to begin with.
@@ -97,7 +97,8 @@ def measure(
         raise ConfigError(f"measure needs at least one seed, method and process; got {seeds}, {list(methods)}, {processes}")
     store = data if isinstance(data, Store) else load(data)
     wanted = split or usual_split(store)
-    names = [s.name for s in loso_splits(store)] if wanted == "loso" else [wanted]
+    folds = {"loso": lambda: [s.name for s in loso_splits(store)], "by_clip": lambda: list(FOLDS[:3])}
+    names = folds[wanted]() if wanted in folds else [wanted]
     path, pairs = str(store.path.resolve()), tuple(sorted(edits.items()))
     jobs = [
         Job(data=path, split=name, method=method, seed=seed, preset=preset, edits=pairs, out=str(Path(out).resolve()))

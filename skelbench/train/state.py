@@ -60,8 +60,9 @@ class State:
 
     @property
     def rows(self) -> np.ndarray:
-        """Rows trained on."""
-        return self.split.train_all if self.config.train.refit else self.split.train
+        """Rows trained on; a method that reads no labels also sees the clips that no protocol measures."""
+        rows = self.split.train_all if self.config.train.refit else self.split.train
+        return rows if self.method.supervised else np.sort(np.concatenate([rows, self.split.extra]))
 
     @property
     def loader(self) -> Loader:

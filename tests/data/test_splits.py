@@ -134,7 +134,7 @@ def test_by_clip_holds_out_a_third_of_the_recordings(tmp_path, seed, per_class):
     ]  # windows of one recording
     store = table(tmp_path / "g", rows, classes=4)
     if max(per_class) < 3:
-        with pytest.raises(DataError, match="leaves the test side empty"):
+        with pytest.raises(DataError, match="side empty"):
             make_split(store, "by_clip", seed=seed)
         return
     split = make_split(store, "by_clip", seed=seed)
@@ -143,6 +143,13 @@ def test_by_clip_holds_out_a_third_of_the_recordings(tmp_path, seed, per_class):
         mine = split.test[store.labels[split.test] == c]
         assert len(np.unique(store.index["group"][mine])) == (count // 3 if count >= 3 else 0)
         assert (f"class{c}" in split.note) == (count < 3)
+    few = [c for c, count in enumerate(per_class) if count < 3]
+    assert not np.isin(store.labels[split.train_all], few).any()
+    assert np.array_equal(split.extra, np.flatnonzero(np.isin(store.labels, few)))  # for learning without labels
+    folds = [make_split(store, f"by_clip:{k}", seed=seed) for k in range(3)]
+    assert np.array_equal(folds[0].test, split.test)
+    tested = np.sort(np.concatenate([f.test for f in folds]))
+    assert np.array_equal(tested, np.flatnonzero(~np.isin(store.labels, few)))  # every recording is tested exactly once
     again = make_split(store, "by_clip", seed=seed)
     assert all(np.array_equal(getattr(split, k), getattr(again, k)) for k in ("train", "validation", "test"))
 
@@ -154,6 +161,18 @@ def test_the_seed_alone_decides(tmp_path):
     assert np.array_equal(make_split(store, "cross_subject").validation, make_split(store, "cross_subject").validation)
     half = make_split(store, "cross_subject", holdout=0.5)
     assert len(np.unique(store.index["subject"][half.validation])) == 3
+
+
+def test_extra_never_meets_the_test_side(tmp_path):
+    rows = [(label, {"subject": s, "group": -1}) for label in (0, 1, -1) for s in range(1, 7)]
+    rows += [(2, {"subject": s}) for s in (1, 1, 2)]  # subject 0 does not exist; class 2 is nobody else's
+    store = table(tmp_path / "x", rows, classes=3)
+    split = make_split(store, "loso:3")
+    subject = store.index["subject"]
+    assert (store.labels[split.extra] < 0).all() and len(split.extra) == 5
+    assert not np.isin(subject[split.extra], subject[split.test]).any()
+    sides = np.concatenate([split.train, split.validation, split.test, split.extra])
+    assert len(np.unique(sides)) == len(sides)
 
 
 def test_rows_narrow_the_split(tmp_path):

@@ -24,6 +24,13 @@ export function onDisc(along, across, omega, radius) {
   return [radius * x, -radius * y];
 }
 
+/** Radius at which the circle is drawn and how high its top stands: a short arc from a to p_s is magnified until it can be seen. */
+export function discSize(omega, radius) {
+  const wanted = 0.6 / Math.max(Math.sin(omega / 2), 1e-6);
+  const zoom = wanted > 1.25 ? Math.min(200, wanted) : 1;
+  return { radius: radius * zoom, top: zoom > 1 ? 0.7 * radius : radius, zoom };
+}
+
 /** Screen place of a positive in the fan: its spoke clockwise from the top, its angle to the anchor as the distance. */
 export function onFan(slot, slots, angle, widest, radius) {
   const turn = (2 * Math.PI * slot) / slots;
@@ -82,6 +89,7 @@ const CSS = `
 @container (max-width:480px){.skb-lab figure{grid-column:span 6}}
 .skb-lab figcaption{font-weight:600;padding:0 2px}.skb-lab figcaption span{font-weight:400;color:var(--muted)}
 .skb-lab svg{display:block;width:100%;height:auto;overflow:visible}
+.skb-lab svg svg{overflow:hidden}
 .skb-lab text{fill:var(--muted);font-size:11px}.skb-lab text.ink{fill:var(--ink);font-weight:600}
 .skb-lab .haloed{paint-order:stroke;stroke:var(--back);stroke-width:3px}
 .skb-lab .axis{stroke:var(--line);fill:none}.skb-lab .dot{cursor:pointer;transition:transform .09s linear}
@@ -123,13 +131,16 @@ function place(group, points, kept, pick) {
 
 function drawDisc(svg, n, pick) {
   const { circle, along } = n;
-  const R = 88;
+  const { radius: R, top, zoom } = discSize(circle.omega, 88);
+  const out = 9 / R; // a label stands so far outside the circle
   const at = (angle, r = 1) => onDisc(r * Math.cos(angle), r * Math.sin(angle), circle.omega, R);
   const edge = circle.omega * circle.t_max;
-  const half = Array.from({ length: 33 }, (_, i) => at(edge - (Math.PI * i) / 32));
+  const half = Array.from({ length: 181 }, (_, i) => at(edge - (Math.PI * i) / 180));
   const arc = Array.from({ length: 25 }, (_, i) => at(edge * (n.hardness + ((1 - n.hardness) * i) / 24)));
   const [from, to] = [at(edge), at(edge + Math.PI)];
-  const stage = make("g", { transform: "translate(150 122)" });
+  const frame = svg.querySelector("svg") ?? make("svg", { x: 5, y: 0, width: 290, height: 214 }); // cuts off what is magnified out
+  const move = `translate(145 ${(118 - top + R).toFixed(1)})`;
+  const stage = make("g", { transform: move });
   make("path", { d: line(half) + "Z", fill: "var(--tint)" }, stage);
   make("circle", { r: R, class: "axis" }, stage);
   make("line", { x1: from[0], y1: from[1], x2: to[0], y2: to[1], stroke: "var(--near)", "stroke-dasharray": "5 4" }, stage);
@@ -145,14 +156,16 @@ function drawDisc(svg, n, pick) {
   for (const [angle, name, colour, anchor] of [[0, "anchor a", "var(--ink)", "end"], [circle.omega, "target pₛ", "var(--far)", "start"]]) {
     const [x, y] = at(angle);
     make("circle", { cx: x, cy: y, r: 5.5, fill: colour }, stage);
-    const [tx, ty] = at(angle, 1.1);
+    const [tx, ty] = at(angle, 1 + out);
     make("text", { x: tx, y: ty, class: "ink", "text-anchor": anchor, says: name }, stage);
   }
-  const [bx, by] = at(edge, 1.09);
-  make("text", { x: bx, y: by - 2, "text-anchor": "middle", says: "boundary" }, stage);
-  make("text", { x: 0, y: R + 18, "text-anchor": "middle", says: "shaded: closer to p₀ than to pₛ" }, stage);
-  const dots = svg.querySelector(".dots") ?? make("g", { class: "dots", transform: "translate(150 122)" });
-  svg.replaceChildren(stage, dots);
+  const [bx, by] = at(edge, 1 + 2.4 * out);
+  make("text", { x: bx, y: by, "text-anchor": "middle", says: "boundary" }, stage);
+  const note = make("text", { x: 150, y: 228, "text-anchor": "middle", says: "shaded: closer to p₀ than to pₛ" + (zoom > 1 ? `; magnified ${zoom.toFixed(1)}×` : "") });
+  const dots = svg.querySelector(".dots") ?? make("g", { class: "dots" });
+  dots.setAttribute("transform", move);
+  frame.replaceChildren(stage, dots);
+  svg.replaceChildren(frame, note);
   place(dots, along.t.map((t) => at(t * circle.omega)), along.kept, pick);
 }
 
@@ -163,7 +176,7 @@ function drawFan(svg, n, pick, aim) {
   const stage = make("g", { transform: "translate(150 112)" });
   for (let ring = fan.ring; ring <= fan.widest * 1.0001; ring += fan.ring) {
     make("circle", { r: (R * ring) / fan.widest, class: "axis" }, stage);
-    if (Math.abs(ring - fan.near) > 0.5 * fan.ring) make("text", { x: 0, y: 4 - (R * ring) / fan.widest, "text-anchor": "middle", class: "haloed", says: `${Math.round((ring * 180) / Math.PI)}°` }, stage);
+    if (Math.abs(ring - fan.near) > 0.5 * fan.ring) make("text", { x: 0, y: 4 - (R * ring) / fan.widest, "text-anchor": "middle", class: "haloed", says: `${Number(((ring * 180) / Math.PI).toFixed(1))}°` }, stage);
   }
   const shape = (share) => line(fan.spokes.map((s) => spot(s.slot, share * s.edge))) + "Z";
   make("path", { d: shape(1) + shape(n.hardness), "fill-rule": "evenodd", fill: "var(--kept)", opacity: 0.1 }, stage);
@@ -179,14 +192,14 @@ function drawFan(svg, n, pick, aim) {
   make("circle", { r: 4.5, fill: "var(--ink)" }, stage);
   const [px, py] = spot(0, Math.min(fan.near, fan.widest));
   make("circle", { cx: px, cy: py, r: 5, fill: "var(--near)" }, stage);
-  make("text", { x: px + 8, y: py + 4, class: "ink haloed", says: "p₀" }, stage);
+  make("text", { x: px - 8, y: py + 4, class: "ink haloed", "text-anchor": "end", says: "p₀" }, stage);
   const dots = svg.querySelector(".dots") ?? make("g", { class: "dots", transform: "translate(150 112)" });
   svg.replaceChildren(stage, dots);
   place(dots, fan.angle.map((a, i) => spot(fan.slot[i], a)), fan.kept, pick);
 }
 
 function chart(svg, { x, y, xticks, yticks, xlabel }) {
-  const box = { left: 34, right: 288, top: 12, bottom: 190 };
+  const box = { left: 34, right: 288, top: 12, bottom: 172 };
   const X = scale(...x, box.left, box.right);
   const Y = scale(...y, box.bottom, box.top);
   const stage = make("g");
@@ -201,26 +214,26 @@ function chart(svg, { x, y, xticks, yticks, xlabel }) {
   return { stage, X, Y, box };
 }
 
-/** One curve, and its row in the key at the lower left, where curves that start high leave room. */
-function curve(c, row, points, name, colour, dash) {
+/** One curve, and its entry in the key below the chart, `at` pixels from the left. */
+function curve(c, at, points, name, colour, dash) {
   make("path", { d: line(points), fill: "none", stroke: colour, "stroke-width": 2, "stroke-dasharray": dash }, c.stage);
-  const y = c.box.bottom - 20 - 16 * row;
-  make("path", { d: `M${c.box.left + 8} ${y - 4}h24`, stroke: colour, "stroke-width": 2, "stroke-dasharray": dash }, c.stage);
-  make("text", { x: c.box.left + 38, y, class: "haloed", style: `fill:${colour}`, says: name }, c.stage);
+  make("path", { d: `M${c.box.left + at} 222h22`, stroke: colour, "stroke-width": 2, "stroke-dasharray": dash }, c.stage);
+  make("text", { x: c.box.left + at + 27, y: 226, style: `fill:${colour}`, says: name }, c.stage);
 }
 
 function drawCurves(svg, n) {
   const { circle, along } = n;
-  const low = Math.min(-0.1, ...circle.to_target, ...circle.to_nearest);
-  const c = chart(svg, { x: [0, 1], y: [low, 1], xticks: [[0, "0, a"], [0.5, "0.5"], [1, "1, pₛ"]], yticks: [[0, "0"], [1, "1"]],
+  const least = Math.min(...circle.to_anchor, ...circle.to_target, ...circle.to_nearest);
+  const low = least > 0.3 ? least - 0.1 * (1 - least) : Math.min(-0.1, least); // near neighbours: only the upper end
+  const c = chart(svg, { x: [0, 1], y: [low, 1], xticks: [[0, "0, a"], [0.5, "0.5"], [1, "1, pₛ"]], yticks: [least > 0.3 ? [least, least.toFixed(2)] : [0, "0"], [1, "1"]],
     xlabel: "share t of the way" });
   const { stage, X, Y, box } = c;
   const from = X(n.hardness * circle.t_max);
   make("rect", { x: from, y: box.top, width: X(circle.t_max) - from, height: box.bottom - box.top, fill: "var(--kept)", opacity: 0.1 }, stage);
   make("path", { d: `M${X(circle.t_max)} ${box.top}V${box.bottom}`, stroke: "var(--near)", "stroke-dasharray": "5 4" }, stage);
   make("text", { x: X(circle.t_max) + 4, y: box.top + 9, says: "t max" }, stage);
-  [[circle.to_target, "z·pₛ", "var(--far)", "2 3"], [circle.to_nearest, "z·p₀", "var(--near)", "7 3"], [circle.to_anchor, "z·a", "var(--ink)", ""]].forEach(
-    ([values, name, colour, dash], row) => curve(c, row, values.map((v, i) => [X(circle.t[i]), Y(v)]), name, colour, dash),
+  [[circle.to_anchor, "z·a", "var(--ink)", ""], [circle.to_nearest, "z·p₀", "var(--near)", "7 3"], [circle.to_target, "z·pₛ", "var(--far)", "2 3"]].forEach(
+    ([values, name, colour, dash], i) => curve(c, 80 * i, values.map((v, j) => [X(circle.t[j]), Y(v)]), name, colour, dash),
   );
   along.t.forEach((t, i) => make("path", { d: `M${X(t)} ${box.bottom}v-7`, stroke: along.kept[i] ? "var(--kept)" : "var(--lost)", opacity: 0.7 }, stage));
 }
@@ -229,7 +242,7 @@ function drawBars(svg, n) {
   const { bars } = n;
   const most = Math.max(1, ...bars.kept.map((k, i) => k + bars.lost[i]));
   const last = bars.edges.at(-1);
-  const ticks = [0, 0.5, 1].map((s) => [s * last, `${Math.round(s * last)}°`]);
+  const ticks = [0, 0.5, 1].map((s) => [s * last, `${Number((s * last).toFixed(1))}°`]);
   const { stage, X, Y } = chart(svg, { x: [0, last], y: [0, most * 1.05], xticks: ticks, yticks: [], xlabel: "angle between anchor and positive" });
   bars.kept.forEach((kept, i) => {
     const [x, width] = [X(bars.edges[i]) + 0.5, Math.max(0.5, X(bars.edges[i + 1]) - X(bars.edges[i]) - 1)];
@@ -244,13 +257,13 @@ function drawShares(svg, n) {
   const c = chart(svg, { x: [0, 1], y: [0, 1], xticks: [[0, "0 easy"], [0.5, "0.5"], [1, "1 boundary"]],
     yticks: [[0, "0"], [0.5, "½"], [1, "1"]], xlabel: "hardness" });
   const { stage, X, Y, box } = c;
-  [[shares.same, "nearest real clip: anchor's class", "var(--far)", "5 4"], [shares.kept, "kept", "var(--kept)", ""]].forEach(([values, name, colour, dash], row) => {
-    if (!values.includes(null)) curve(c, row, values.map((v, i) => [X(shares.hardness[i]), Y(v)]), name, colour, dash);
+  [[shares.kept, "kept", "var(--kept)", ""], [shares.same, "nearest real clip: anchor's class", "var(--far)", "5 4"]].forEach(([values, name, colour, dash], i) => {
+    if (!values.includes(null)) curve(c, 64 * i, values.map((v, j) => [X(shares.hardness[j]), Y(v)]), name, colour, dash);
   });
   make("path", { d: `M${X(n.hardness)} ${box.top}V${box.bottom}`, stroke: "var(--ink)", opacity: 0.6 }, stage);
   make("circle", { cx: X(n.hardness), cy: Y(n.share), r: 4.5, fill: "var(--kept)" }, stage);
   const right = n.hardness > 0.7;
-  make("text", { x: X(n.hardness) + (right ? -8 : 8), y: Math.min(Y(n.share) + (n.share > 0.85 ? 30 : -10), box.bottom - 60), class: "ink haloed", "text-anchor": right ? "end" : "start",
+  make("text", { x: X(n.hardness) + (right ? -8 : 8), y: Math.min(Y(n.share) + (n.share > 0.85 ? 30 : -10), box.bottom - 8), class: "ink haloed", "text-anchor": right ? "end" : "start",
     says: `${(100 * n.share).toFixed(1)} % kept` }, stage);
 }
 
@@ -279,7 +292,7 @@ function build(el) {
   const target = make("select", { "aria-label": "target prototype" }, where);
   const panels = make("div", { class: "skb-lab-panels" }, root);
   const charts = {
-    disc: panel(panels, "Great circle", "from the anchor to one prototype"),
+    disc: panel(panels, "Great circle", "anchor to one prototype"),
     fan: panel(panels, "All its positives", "one spoke a prototype"),
     curves: panel(panels, "Along the way", "who is near"),
     bars: panel(panels, "Angles", "positives of all anchors"),

@@ -268,7 +268,8 @@ def numbers(study: PositiveStudy, *, hardness: float, anchor: int, target: int) 
     order = study.order(anchor)
     slot = {int(p): i for i, p in enumerate(order)}
     edges = study.edges[anchor]  # (S,)
-    bars = np.linspace(0, np.ceil(np.degrees(study.edges.max()) / 5) * 5, _BINS + 1)
+    bars = np.linspace(0, _rings(study.edges)[1], _BINS + 1)
+    ring, widest = np.radians(_rings(edges))
     degrees = np.degrees(angles)
     return {
         "hardness": float(hardness),
@@ -285,8 +286,8 @@ def numbers(study: PositiveStudy, *, hardness: float, anchor: int, target: int) 
         "along": {"t": _plain(along.t[0].numpy()), "kept": along.kept[0].tolist()},
         "fan": {
             "slots": len(order),
-            "widest": float(np.ceil(max(np.degrees(edges.max()), 1e-9) / 15) * np.pi / 12),
-            "ring": float(np.pi / 12),
+            "widest": float(widest),
+            "ring": float(ring),
             "near": float(study.omega[anchor, circle.nearest]),
             "spokes": [
                 {
@@ -308,6 +309,13 @@ def numbers(study: PositiveStudy, *, hardness: float, anchor: int, target: int) 
             "lost": np.histogram(degrees[~kept], bars)[0].tolist(),
         },
     }
+
+
+def _rings(edges: np.ndarray) -> tuple[float, float]:
+    """A round step, in degrees, that goes at most five times into the widest angle, and the step that reaches it."""
+    most = max(float(np.degrees(edges.max())), 0.1)
+    step = next((s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 15) if most <= 5 * s), 30)
+    return step, float(np.ceil(most / step) * step)
 
 
 def _shares(study: PositiveStudy) -> dict[str, list[float | None]]:

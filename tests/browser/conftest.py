@@ -30,6 +30,7 @@ SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "defer"},  # all cells stay attached
 }
 
+OUTPUTS = "[...document.querySelectorAll('.jp-OutputArea-output .jp-RenderedText, .jp-OutputArea-output.jp-RenderedText')]"
 SPOT = """i => {
   const plot = document.querySelector('.skelbench-map .js-plotly-plot'), layout = plot._fullLayout, trace = plot._fullData[0];
   const box = plot.getBoundingClientRect();
@@ -73,13 +74,17 @@ class Sheet:
 
     def output(self, text: str, *, seconds: float = 30) -> None:
         """Wait for a text inside an output area; a plain search would find the source of the cell."""
-        outputs = "[...document.querySelectorAll('.jp-RenderedText')]"
+        self.appears(f"t => {OUTPUTS}.some(o => o.textContent.includes(t))", text, seconds=seconds)
+
+    def appears(self, condition: str, argument: Any = None, *, seconds: float = 30) -> None:
+        """Wait for something that cells bring about; a traceback ends the wait at once."""
+        failed = f"{OUTPUTS}.filter(o => /Traceback/.test(o.textContent))"
         try:
-            self.until(f"t => {outputs}.some(o => o.textContent.includes(t))", text, seconds=seconds)
+            self.until(f"a => ({condition})(a) || {failed}.length", argument, seconds=seconds)
         except Exception as error:
-            said = self.page.evaluate(f"() => {outputs}.map(o => o.textContent).join('\\n---\\n')")
-            raise AssertionError(f"no output {text!r}; the outputs are:\n{said[-3000:]}\n{self.errors}") from error
-        assert not self.page.evaluate(f"() => {outputs}.filter(o => /Traceback/.test(o.textContent)).map(o => o.textContent)")
+            said = self.page.evaluate(f"() => {OUTPUTS}.map(o => o.textContent).join('\\n---\\n')")
+            raise AssertionError(f"{condition} {argument!r} never came true; outputs:\n{said[-3000:]}\n{self.errors}") from error
+        assert not self.page.evaluate(f"() => {failed}.map(o => o.textContent)")
 
     def centre(self, selector: str) -> tuple[float, float]:
         """Middle of an element that has been scrolled into view."""

@@ -22,7 +22,7 @@ def test_hardness_is_dragged_and_the_map_plays(lab: Any, sheet: Callable[..., An
     page = book.page
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.wait_for_selector(".skelbench-map .js-plotly-plot .nsewdrag", timeout=150_000)
+    book.appears("() => document.querySelector('.skelbench-map .js-plotly-plot .nsewdrag')", seconds=150)
     book.idle()
 
     slider = page.locator(".skb-lab-hardness input")

@@ -15,13 +15,14 @@ import numpy as np, torch
 from skelbench.data.store import write_store
 from skelbench.skeleton.clip import Clip
 from skelbench.skeleton.topology import topology
-from skelbench.widgets import EmbeddingMap, PositiveLab, SkeletonPlayer
+from skelbench.widgets import EmbeddingMap, PositiveLab, SkeletonPlayer, link
 
 layout, random = topology("kinect_v2_25"), np.random.default_rng(0)
 heights = {"spine_base": .95, "spine_mid": 1.2, "spine_shoulder": 1.42, "neck": 1.5, "head": 1.65}
 stand = {name: (0, y, 0) for name, y in heights.items()}
 limbs = {"shoulder": (.2, 1.4, 0), "elbow": (.28, 1.15, 0), "wrist": (.3, .92, .05), "hand": (.3, .85, .06),
-         "hand_tip": (.3, .78, .07), "thumb": (.27, .84, .09), "hip": (.1, .92, 0), "knee": (.12, .5, .02), "ankle": (.12, .1, 0), "foot": (.13, .04, .14)}
+         "hand_tip": (.3, .78, .07), "thumb": (.27, .84, .09), "hip": (.1, .92, 0),
+         "knee": (.12, .5, .02), "ankle": (.12, .1, 0), "foot": (.13, .04, .14)}
 for side, sign in (("left", 1), ("right", -1)):
     stand |= {f"{side}_{name}": (sign * x, y, z) for name, (x, y, z) in limbs.items()}
 rest = np.array([stand[j] for j in layout.joints], np.float32)
@@ -125,11 +126,16 @@ def test_player_turns_zooms_plays_and_is_let_go(opened: Callable[..., Any]) -> N
     page.get_by_text("player = SkeletonPlayer").first.click()
     page.keyboard.press("Control+a")
     page.keyboard.type("print(player.frame, player.speed, player.playing, f'{player.camera[2]:.1f}')\n")
-    page.keyboard.type("player.frame = 7\nplayer.trail = 12\nplayer")
+    page.keyboard.type(
+        "player.frame = 7\nplayer.trail = 12\ntwin = SkeletonPlayer(store[2], height=120)\n"
+        "link(player, twin)\ndisplay(player, twin)"
+    )
     page.keyboard.press("Control+Enter")
     sheet.output("30 0.5 False 1.2")  # Python hears what the mouse did
     sheet.until("() => document.querySelector('.skb-player')?.dataset.frame === '7'")  # and the page what Python said
-    assert old.get_attribute("data-disposed") == "1" and page.locator(player).count() == 1
+    assert old.get_attribute("data-disposed") == "1" and page.locator(player).count() == 2
+    page.locator(player).nth(1).locator("input[type=range]").fill("21")  # the twin's; linked players share a clock
+    sheet.until("() => [...document.querySelectorAll('.skb-player')].every(p => p.dataset.frame === '21')")
 
     before = int(sheet.data(player)["frames"])
     page.keyboard.press("Escape")
@@ -147,7 +153,7 @@ def test_map_hover_plays_and_lasso_selects(opened: Callable[..., Any]) -> None:
     sheet.until("() => document.querySelector('.skelbench-map .nsewdrag') && document.querySelector('.skelbench-map .skb-player')")
     assert "<b>bold</b>" in page.locator(".skb-key .name").all_text_contents()
     first = page.locator(f"{body} .skb-title").first.text_content()
-    x, y = spot(sheet, 4321)
+    x, y = sheet.spot(4321)
     page.mouse.move(x - 40, y - 40)
     page.mouse.move(x, y, steps=4)
     sheet.until("t => document.querySelector('.skelbench-map .skb-player .skb-title').textContent !== t", first)
@@ -171,20 +177,6 @@ def test_map_hover_plays_and_lasso_selects(opened: Callable[..., Any]) -> None:
     page.keyboard.press("Control+Enter")
     sheet.output("uint32 1667 {1}")
     sheet.clean()
-
-
-SPOT = """i => {
-  const plot = document.querySelector('.skelbench-map .js-plotly-plot'), layout = plot._fullLayout, trace = plot._fullData[0];
-  const box = plot.getBoundingClientRect();
-  return [box.left + layout._size.l + layout.xaxis.d2p(trace.x[i]), box.top + layout._size.t + layout.yaxis.d2p(trace.y[i])];
-}"""
-
-
-def spot(sheet: Any, point: int) -> tuple[float, float]:
-    """Where a point of the map stands on the screen."""
-    sheet.page.locator(".skelbench-map .js-plotly-plot").scroll_into_view_if_needed()
-    x, y = sheet.page.evaluate(SPOT, point)
-    return x, y
 
 
 def test_hardness_slider_moves_positives(opened: Callable[..., Any]) -> None:

@@ -58,3 +58,14 @@ test("every marker of the palette has an outline of its own", () => {
   const shapes = ["circle", "square", "diamond", "triangle-up", "cross", "x"].map(map.shapePath);
   assert.equal(new Set(shapes).size, 6);
 });
+
+test("a short arc is magnified until anchor and target can be told apart, a long one is left alone", () => {
+  assert.equal(lab.discSize(1.4, 90).radius, 90);
+  for (const omega of [0.02, 0.15, 0.9]) {
+    const { radius, zoom } = lab.discSize(omega, 90);
+    const [ax] = lab.onDisc(1, 0, omega, radius);
+    assert.ok(ax < -40 && ax > -60, `${omega} ${ax}`);
+    assert.ok(Math.abs(zoom * 90 - radius) < 1e-9);
+  }
+  assert.ok(Number.isFinite(lab.discSize(0, 90).radius));
+});

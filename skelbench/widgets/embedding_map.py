@@ -85,7 +85,7 @@ class EmbeddingMap(ipywidgets.VBox):
         self.player = player or (SkeletonPlayer(store[int(self._rows[0])], titles=[self._title(0)], height=280) if store else None)
         self.chosen: SkeletonPlayer | None = None
         self.figure = _figure(self._points, self._texts(), self.columns[self._colour].marker(), height)
-        self._play, self._ring = Pace(self._show_hovered), Pace(self._draw_ring, hertz=8)
+        self._play, self._ring = Pace(self._show_hovered), Pace(self._draw_ring, hertz=8, later=True)
         self._build(height)
 
     def _build(self, height: int) -> None:

@@ -18,11 +18,12 @@ HERTZ = 30.0
 class Pace:
     """Calls ``act`` at once, or at the end of the current pause of ``1 / hertz`` seconds; calls in between melt into that one.
 
-    ``act`` reads the newest state itself, so nothing is queued. It may run on a timer thread.
+    ``act`` reads the newest state itself, so nothing is queued. It may run on a timer thread; with ``later`` it always does, after
+    a pause, so that whoever calls does not wait for it.
     """
 
-    def __init__(self, act: Callable[[], None], *, hertz: float = HERTZ) -> None:
-        self._act, self._pause = act, 1 / hertz
+    def __init__(self, act: Callable[[], None], *, hertz: float = HERTZ, later: bool = False) -> None:
+        self._act, self._pause, self._later = act, 1 / hertz, later
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._free = 0.0
@@ -31,7 +32,7 @@ class Pace:
         with self._lock:
             if self._timer is not None:
                 return
-            wait = self._free - time.monotonic()
+            wait = self._pause if self._later else self._free - time.monotonic()
             if wait > 0:
                 self._timer = threading.Timer(wait, self._run)
                 self._timer.daemon = True

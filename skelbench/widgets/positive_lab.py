@@ -96,7 +96,7 @@ class PositiveLab(ipywidgets.VBox):
         self.view.hardness, self.view.target = float(hardness), self._first_target(0)
         self._answer()
         self.player = SkeletonPlayer(*self._nearest()[:1], titles=self._nearest()[1], height=height) if store is not None else None
-        self._play = Pace(self._show_clips, hertz=8)
+        self._play = Pace(self._show_clips, hertz=10, later=True)  # the charts must not wait for it
         self.view.observe(self._changed, names=["hardness", "anchor", "target", "positive"])
         super().__init__([self.view, self.player] if self.player else [self.view])
 

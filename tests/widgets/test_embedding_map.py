@@ -63,6 +63,7 @@ def test_hover_plays_the_clip_and_rings_it(chart, store):
     chart.hover(17)
     assert chart.hovered == 17
     assert chart.player.clips[0].id == store.ids[5] and chart.player.titles == [f"{NAMES[2]} · S05"]
+    chart._draw_ring()  # a timer does it
     ring = chart.figure.layout.shapes[0]
     assert (ring.xanchor, ring.yanchor) == tuple(chart.points[17])
     chart.key.hovered = 3  # what the page sends

@@ -10,7 +10,7 @@ import numpy as np
 
 from skelbench.data.store import Store
 from skelbench.errors import DataError
-from skelbench.widgets.palette import CIVIDIS, class_colours, class_shapes
+from skelbench.widgets.palette import RAMP, class_colours, class_shapes
 
 MOST_NUMBERS = 60  # whole numbers with at most so many values are a category
 
@@ -44,7 +44,7 @@ class Column:
         if not self.categorical:
             finite = self.values[np.isfinite(self.values)]
             low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-            scale = [[i / (len(CIVIDIS) - 1), c] for i, c in enumerate(CIVIDIS)]
+            scale = [[i / (len(RAMP) - 1), c] for i, c in enumerate(RAMP)]
             return {"color": self.values, "colorscale": scale, "cmin": low, "cmax": high or 1.0, "symbol": "circle"}
         codes = np.arange(-1, len(self.names))
         edges = np.linspace(0, 1, len(codes) + 1)
@@ -63,7 +63,7 @@ class Column:
         """What the key beside the map shows."""
         if not self.categorical:
             marker = self.marker()
-            return {"entries": [], "ramp": list(CIVIDIS), "ends": [f"{marker['cmin']:.4g}", f"{marker['cmax']:.4g}"]}
+            return {"entries": [], "ramp": list(RAMP), "ends": [f"{marker['cmin']:.4g}", f"{marker['cmax']:.4g}"]}
         counts = np.bincount(self.values[self.values >= 0].astype(int), minlength=len(self.names))
         codes = np.arange(len(self.names))
         entries = [

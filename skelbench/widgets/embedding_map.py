@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,14 @@ import traitlets
 
 from skelbench.data.store import Store
 from skelbench.errors import ConfigError, DataError
-from skelbench.widgets import svg
 from skelbench.widgets.columns import columns_of
+from skelbench.widgets.map_picture import map_picture
 from skelbench.widgets.paced import Pace, PacedWidget
-from skelbench.widgets.palette import LINE, TEXT, class_colours
+from skelbench.widgets.palette import RIGHT
 from skelbench.widgets.player import SVG, SkeletonPlayer
 
 CHOSEN = 8  # bodies played of a selection
 CANVAS = 3000  # points up to which the map is drawn as SVG; above, plotly's WebGL (a page has about 16 contexts)
-DRAWN = 6000  # points of the still picture
 
 
 class KeyView(PacedWidget):
@@ -85,7 +85,9 @@ class EmbeddingMap(ipywidgets.VBox):
         self.player = player or (SkeletonPlayer(store[int(self._rows[0])], titles=[self._title(0)], height=280) if store else None)
         self.chosen: SkeletonPlayer | None = None
         self.figure = _figure(self._points, self._texts(), self.columns[self._colour].marker(), height)
-        self._play, self._ring = Pace(self._show_hovered), Pace(self._draw_ring, hertz=8, later=True)
+        self._lock = threading.RLock()  # the page's messages come in on a thread of their own
+        self._play, self._move = Pace(self._show_hovered), Pace(self._move_points, hertz=10)
+        self._ring = Pace(self._draw_ring, hertz=8, later=True)
         self._build(height)
 
     def _build(self, height: int) -> None:
@@ -131,10 +133,7 @@ class EmbeddingMap(ipywidgets.VBox):
         if len(moved) != len(self._points):
             raise DataError(f"{len(moved)} points given, the map has {len(self._points)}; make a new map for other clips")
         self._points = moved
-        with self.figure.batch_update():
-            self.figure.data[0].x, self.figure.data[0].y = moved.T.astype(np.float32)
-        self._persist()
-        self._ring()
+        self._move()
 
     @property
     def selection(self) -> np.ndarray:
@@ -176,10 +175,11 @@ class EmbeddingMap(ipywidgets.VBox):
         if len(wanted) and not (0 <= wanted.min() and wanted.max() < len(self._points)):
             raise ConfigError(f"a selected point lies outside 0 .. {len(self._points) - 1}")
         found = np.unique(wanted)
-        if self._outlined:  # a lasso that is still drawn would select its own points again
-            self.figure.plotly_relayout({"selections": []})
-            self._outlined, self._echo = False, True
-        self.figure.data[0].selectedpoints = found.tolist() if len(found) else None
+        with self._lock:
+            if self._outlined:  # a lasso that is still drawn would select its own points again
+                self.figure.plotly_relayout({"selections": []})
+                self._outlined, self._echo = False, True
+            self.figure.data[0].selectedpoints = found.tolist() if len(found) else None
         self._persist()
         self._selected(found)
 
@@ -216,9 +216,15 @@ class EmbeddingMap(ipywidgets.VBox):
         if name not in self.columns:
             raise ConfigError(f"the map has no column {name!r}; it has: {', '.join(self.columns)}")
 
+    def _move_points(self) -> None:
+        with self._lock, self.figure.batch_update():
+            self.figure.data[0].x, self.figure.data[0].y = self._points.T.astype(np.float32)
+        self._persist()
+        self._ring()
+
     def _recolour(self, name: str) -> None:
         self._colour = name
-        with self.figure.batch_update():
+        with self._lock, self.figure.batch_update():
             self.figure.data[0].marker.update(self.columns[name].marker())
         self.key.key = self.columns[name].key()
         self._persist()
@@ -229,12 +235,13 @@ class EmbeddingMap(ipywidgets.VBox):
 
     def _lassoed(self, points: Sequence[int]) -> None:
         """What plotly says is selected. When we take away an outline it says "nothing" and forgets our points: tell it again."""
-        echo, self._echo = self._echo and not points, False
-        if echo:
-            for wanted in (None, self._selection.tolist() or None):
-                self.figure.data[0].selectedpoints = wanted
-            return
-        self._outlined = bool(points)
+        with self._lock:
+            echo, self._echo = self._echo and not points, False
+            if echo:
+                for wanted in (None, self._selection.tolist() or None):
+                    self.figure.data[0].selectedpoints = wanted
+                return
+            self._outlined = bool(points)
         self._selected(points)
 
     def _pick(self, entry: int) -> None:
@@ -276,15 +283,16 @@ class EmbeddingMap(ipywidgets.VBox):
             return
         x, y = (float(v) for v in self._points[self._hovered])
         pixels = {"xsizemode": "pixel", "ysizemode": "pixel", "x0": -9, "x1": 9, "y0": -9, "y1": 9}
-        self.figure.update_layout(
-            shapes=[{"type": "circle", "xanchor": x, "yanchor": y, "line": {"color": "#d9661f", "width": 2.5}, **pixels}]
-        )
+        ring = {"type": "circle", "xanchor": x, "yanchor": y, "line": {"color": RIGHT, "width": 2.5}, **pixels}
+        with self._lock:
+            self.figure.update_layout(shapes=[ring])
 
     def _persist(self) -> None:
         """Tell the page's copy of the figure what it shows now; or a reload of the page brings back the first picture."""
-        for outline in self.figure._layout.get("selections", ()):
-            outline["opacity"] = 1.0  # plotly 7.1 leaves its mark for "undefined" there, which cannot be sent
-        self.figure._repr_mimebundle_()
+        with self._lock:
+            for outline in self.figure._layout.get("selections", ()):
+                outline["opacity"] = 1.0  # plotly 7.1 leaves its mark for "undefined" there, which cannot be sent
+            self.figure._repr_mimebundle_()
 
     def _title(self, point: int) -> str:
         row = int(self._rows[point])
@@ -345,34 +353,3 @@ def _figure(points: np.ndarray, texts: list[str], marker: dict[str, Any], height
     figure = go.FigureWidget(data=[trace], layout=layout)
     figure._config = {**figure._config, "responsive": True, "displaylogo": False}
     return figure
-
-
-def map_picture(points: np.ndarray, marker: dict[str, Any], key: dict[str, Any], *, title: str, width: float = 760.0) -> str:
-    """A map as SVG text: points of one colour are one path; the key stands at the right."""
-    some = np.unique(np.linspace(0, len(points) - 1, min(DRAWN, len(points))).round().astype(int))
-    place, values = points[some], np.asarray(marker["color"], float)[some]
-    low, high = place.min(axis=0), place.max(axis=0)
-    side = width - 260
-    scale = (side - 20) / max(float((high - low).max()), 1e-9)
-    spots = np.stack([10 + scale * (place[:, 0] - low[0]), 34 + scale * (high[1] - place[:, 1])], axis=1)
-    height = max(34 + scale * float(high[1] - low[1]) + 14, 60 + 18.0 * min(len(key["entries"]), 30))
-    body = [svg.text(10, 18, title, weight="600")]
-    size = float(np.clip(160 / np.sqrt(len(points)), 3, 8))
-    if key["entries"]:
-        for code in np.unique(values):
-            body.append(svg.dots(spots[values == code], colour=class_colours(np.array([code]))[0], size=size, opacity=0.75))
-        for i, entry in enumerate(key["entries"][:30]):
-            body.append(svg.tag("circle", cx=side + 20, cy=44 + 18.0 * i, r=4.5, fill=entry["colour"]))
-            body.append(svg.text(side + 30, 48 + 18 * i, f"{entry['name'][:28]} ({entry['count']})"))
-        if len(key["entries"]) > 30:
-            body.append(svg.text(side + 30, 48 + 18 * 30, f"and {len(key['entries']) - 30} more"))
-    else:
-        share = np.clip((values - marker["cmin"]) / max(marker["cmax"] - marker["cmin"], 1e-12), 0, 1)
-        step = np.nan_to_num(share * (len(key["ramp"]) - 1)).round().astype(int)
-        for i, colour in enumerate(key["ramp"]):
-            body.append(svg.dots(spots[step == i], colour=colour, size=size, opacity=0.8))
-            body.append(svg.tag("rect", x=side + 20 + 26.0 * i, y=40.0, width=26.0, height=9.0, fill=colour))
-        body.append(svg.text(side + 20, 64, key["ends"][0]))
-        body.append(svg.text(side + 20 + 26 * len(key["ramp"]), 64, key["ends"][1], anchor="end"))
-    frame = svg.tag("rect", x=2.0, y=26.0, width=side - 4, height=height - 30, fill="none", stroke=LINE, stroke_opacity=0.5)
-    return svg.document(width, height, [frame, *body, svg.text(side + 20, 30, "", fill=TEXT)], title=title)

@@ -14,8 +14,8 @@ LEFT, MIDDLE, RIGHT = "#1f83c2", "#7f868f", "#d9661f"
 GOOD, BAD = "#1f83c2", "#d9661f"  # kept and dropped, correct and wrong: never red against green
 CLASSES = ("#0072b2", "#e08e00", "#00906a", "#c76a9f", "#3d9fd6", "#c84f00", "#6048e8", "#7f7f7f")
 SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "x")
-# Cividis (Nunez, Anderton, Renslow 2018), thinned; even for deuteranopes, dark to light.
-CIVIDIS = ("#00306f", "#38486b", "#5c606e", "#7d7c78", "#a39a76", "#cdbb69", "#fee838")
+# Low to high by hue, blue to orange, which every eye tells apart; both ends read on white and on a dark page.
+RAMP = ("#2f5fd0", "#5b72bd", "#8081a3", "#a38a80", "#c38f54", "#e08e00")
 
 
 def class_colours(codes: np.ndarray) -> list[str]:

@@ -524,6 +524,7 @@ class View {
       "plus and minus zoom, t shows the trail, r resets the view.");
     this.ui.root.dataset.clips = String(this.clips.length);
     if (frame !== undefined && this.clock.views.size === 1) this.clock.time = Math.min(frame, this.frames - 1) / this.rate;
+    if (this.clock.time >= this.clock.duration) this.clock.time = 0; // what came is shorter than what was
     this.resize();
     this.heard();
   }

@@ -7,6 +7,7 @@ pixel; text is escaped here and nowhere else.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +15,15 @@ import numpy as np
 
 from skelbench.widgets.palette import LINE, TEXT
 
+# How plotly's markers are drawn from a point: what follows the point in a path of size 6, and the line cap.
+_GLYPHS = {
+    "circle": ("h0", "round"),
+    "square": ("h0", "square"),
+    "diamond": ("m0-4l4 4-4 4-4-4z", "butt"),
+    "triangle-up": ("m0-4l4 7h-8z", "butt"),
+    "cross": ("m-4 0h8m-4-4v8", "butt"),
+    "x": ("m-3-3l6 6m0-6l-6 6", "butt"),
+}
 FONT = "font-family='system-ui,sans-serif'"
 
 
@@ -54,12 +64,18 @@ def path(points: Iterable[Sequence[float] | np.ndarray], *, closed: bool = False
     return tag("path", d="".join(commands) + ("Z" if closed else ""), **{"fill": "none", **style}) if commands else ""
 
 
-def dots(points: np.ndarray, *, colour: str, size: float = 4.0, opacity: float = 0.8) -> str:
-    """Points (n, 2) of one colour as one path of round caps: about ten bytes a point."""
-    data = "".join(f"M{number(x)} {number(y)}h0" for x, y in points)
-    if not data:
+def dots(points: np.ndarray, *, colour: str, size: float = 4.0, opacity: float = 0.8, shape: str = "circle") -> str:
+    """Points (n, 2) of one colour and shape as one path: a round or square cap, or an outline, of ten to thirty bytes a point."""
+    glyph, cap = _GLYPHS[shape]
+    if not len(points):
         return ""
-    return tag("path", d=data, stroke=colour, stroke_width=size, stroke_linecap="round", stroke_opacity=opacity, fill="none")
+    scale = 1.0 if glyph == "h0" else size / 6
+    drawn = re.sub(r"-?\d+", lambda found: number(int(found[0]) * scale), glyph) if glyph != "h0" else glyph
+    data = "".join(f"M{number(x)} {number(y)}{drawn}" for x, y in points)
+    if glyph.endswith("z"):
+        return tag("path", d=data, fill=colour, fill_opacity=opacity)
+    width = size if glyph == "h0" else 0.3 * size
+    return tag("path", d=data, stroke=colour, stroke_width=width, stroke_linecap=cap, stroke_opacity=opacity, fill="none")
 
 
 def axes(x: float, y: float, width: float, height: float, *, title: str, xlabel: str = "", low: str = "", high: str = "") -> str:

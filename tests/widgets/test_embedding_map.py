@@ -142,7 +142,7 @@ def test_the_still_picture(chart, tmp_path):
     space = "{http://www.w3.org/2000/svg}"
     texts = [t.text for t in root.iter(f"{space}text")]
     assert f"{NAMES[1]} (10)" in texts and "30 clips by class" in texts
-    assert sum(p.get("d").count("h0") for p in root.iter(f"{space}path")) == 30
+    assert sum(p.get("d").count("h0") for p in root.iter(f"{space}path")) == 30 + 3  # and the key
     chart.colour = "loss"
     assert sum(p.get("d").count("h0") for p in ET.fromstring(chart.static()).iter(f"{space}path")) == 30
     assert chart.save_svg(tmp_path / "map.svg").stat().st_size > 500

@@ -30,7 +30,7 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 def test_words_and_lines_read_on_white_and_on_a_dark_page():
     assert palette.contrast("#000000", WHITE) == pytest.approx(21)
     assert min(palette.contrast(palette.TEXT, ground) for ground in (WHITE, DARK)) > 4
-    for colour in (palette.LEFT, palette.RIGHT, palette.MIDDLE, palette.LINE, *palette.CLASSES):
+    for colour in (palette.LEFT, palette.RIGHT, palette.MIDDLE, palette.LINE, *palette.CLASSES, *palette.RAMP):
         assert min(palette.contrast(colour, ground) for ground in (WHITE, DARK)) > 2.3, colour
 
 
@@ -63,4 +63,6 @@ def test_paths_break_where_a_point_is_missing():
     assert svg.path([(np.nan, 1)]) == ""
     assert svg.dots(np.zeros((0, 2)), colour="#000") == ""
     assert svg.dots(np.array([[1, 2], [3.14, 4]]), colour="#000").count("h0") == 2
+    drawn = {shape: svg.dots(np.array([[1, 2]]), colour="#000", size=6, shape=shape) for shape in palette.SHAPES}
+    assert len(set(drawn.values())) == len(palette.SHAPES) and 'd="M1 2m0-4l4 4-4 4-4-4z"' in drawn["diamond"]
     assert [svg.number(x) for x in (1.0, -0.04, 2.26)] == ["1", "0", "2.3"]

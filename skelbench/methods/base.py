@@ -50,8 +50,8 @@ class Method(nn.Module):
         name: key in ``skelbench.methods``.
         trains: False for the floors, which have nothing to train.
         supervised: True where ``step`` reads ``batch.labels`` and ``logits`` answers.
-        live: names of ``Config`` settings that ``step`` and ``after_step`` read afresh from ``self.config`` every time, so that a run may
-            change them between two steps (``run.set(hardness=0.5)`` puts a new, checked ``Config`` there).
+        live: names of ``Config`` settings that ``step`` and ``after_step`` read afresh from ``self.config`` every time, so that a run
+            may change them between two steps (``run.set(hardness=0.5)`` puts a new, checked ``Config`` there).
 
     Attributes:
         config: the settings it was built with, an instance of ``Config``.
@@ -65,7 +65,9 @@ class Method(nn.Module):
     config: Any
 
     @classmethod
-    def build(cls, config: Any, *, topology: Topology, bodies: int, coordinates: int, classes: int, generator: torch.Generator) -> Method:
+    def build(
+        cls, config: Any, *, topology: Topology, bodies: int, coordinates: int, classes: int, generator: torch.Generator
+    ) -> Method:
         """The method with a fresh encoder for this skeleton; all initial weights come from ``generator``."""
         raise NotImplementedError
 

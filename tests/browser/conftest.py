@@ -72,6 +72,14 @@ class Sheet:
         self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
         self.output(last, seconds=seconds)
 
+    def reload(self) -> None:
+        """Save the notebook and load the page anew; the kernel runs on."""
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("Control+s")
+        self.page.wait_for_timeout(500)
+        self.page.goto(self.page.url.split("?")[0])
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+
     def output(self, text: str, *, seconds: float = 30) -> None:
         """Wait for a text inside an output area; a plain search would find the source of the cell."""
         self.appears(f"t => {OUTPUTS}.some(o => o.textContent.includes(t))", text, seconds=seconds)

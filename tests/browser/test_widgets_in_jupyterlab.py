@@ -147,8 +147,8 @@ def test_player_turns_zooms_plays_and_is_let_go(opened: Callable[..., Any]) -> N
     sheet.clean()
 
 
-def test_map_hover_plays_and_lasso_selects(opened: Callable[..., Any]) -> None:
-    sheet = opened("player", "map")
+def test_map_hover_plays_lasso_selects_and_all_comes_back(opened: Callable[..., Any]) -> None:
+    sheet = opened("map")
     page, body = sheet.page, ".skelbench-map .skb-player"
     sheet.until("() => document.querySelector('.skelbench-map .nsewdrag') && document.querySelector('.skelbench-map .skb-player')")
     assert "<b>bold</b>" in page.locator(".skb-key .name").all_text_contents()
@@ -176,6 +176,17 @@ def test_map_hover_plays_and_lasso_selects(opened: Callable[..., Any]) -> None:
     page.keyboard.type("print(chart.selection.dtype, len(chart.selection), set(labels.tolist()))")
     page.keyboard.press("Control+Enter")
     sheet.output("uint32 1667 {1}")
+
+    page.locator(".skelbench-map select").first.select_option("correct")
+    sheet.until("() => document.querySelector('.skb-key').dataset.entries === '2'")
+    sheet.reload()
+    page.wait_for_selector(".skelbench-map .js-plotly-plot .nsewdrag", timeout=60_000)
+    sheet.until(
+        "() => document.querySelector('.skb-key')?.dataset.entries === '2' && document.querySelector('.skelbench-map .skb-player')"
+    )
+    plot = "document.querySelector('.skelbench-map .js-plotly-plot')._fullData[0]"
+    found = page.evaluate(f"() => [{plot}.x.length, {plot}.marker.cmax, {plot}.selectedpoints.length]")
+    assert found == [10_000, 1.5, 1667]  # the second colouring and the last selection, not the first picture
     sheet.clean()
 
 
@@ -205,24 +216,8 @@ def test_hardness_slider_moves_positives(opened: Callable[..., Any]) -> None:
     sheet.until("() => /target: /.test([...document.querySelectorAll('.skb-title')].map(t => t.textContent).join())")
     page.locator(".skb-lab .dots .dot").nth(150).click(force=True)
     sheet.until("() => /your z/.test([...document.querySelectorAll('.skb-title')].map(t => t.textContent).join())")
-    sheet.clean()
-
-
-def test_widgets_come_back_after_a_reload(opened: Callable[..., Any]) -> None:
-    sheet = opened("player", "map", "lab")
-    page = sheet.page
-    sheet.until("() => document.querySelectorAll('.skelbench-map .js-plotly-plot .nsewdrag').length === 1")
-    page.locator(".skelbench-map select").first.select_option("correct")
-    sheet.until("() => document.querySelector('.skb-key').dataset.entries === '2'")
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(500)
-    page.goto(page.url.split("?")[0])
-    page.wait_for_selector(".skelbench-map .js-plotly-plot .nsewdrag", timeout=60_000)
-    sheet.until(
-        "() => document.querySelectorAll('.skb-player').length >= 3 && +document.querySelector('.skb-lab')?.dataset.drawn > 0"
-    )
-    plot = "document.querySelector('.skelbench-map .js-plotly-plot')._fullData[0]"
-    colours = page.evaluate(f"() => [{plot}.x.length, {plot}.marker.cmax]")
-    assert colours == [10_000, 1.5]  # the second colouring, not the first
-    assert sheet.data(".skb-key")["entries"] == "2"
+    hardness = sheet.data(lab)["hardness"]
+    sheet.reload()
+    sheet.until("h => document.querySelector('.skb-lab')?.dataset.hardness === h", hardness, seconds=60)
+    sheet.until("() => +document.querySelector('.skb-player')?.dataset.frames > 0")
     sheet.clean()

@@ -50,8 +50,8 @@ class Method(nn.Module):
         name: key in ``skelbench.methods``.
         trains: False for the floors, which have nothing to train.
         supervised: True where ``step`` reads ``batch.labels`` and ``logits`` answers.
-        live: names of ``Config`` settings that ``step`` and ``after_step`` read afresh from ``self.config`` every time, so that a run
-            may change them between two steps (``run.set(hardness=0.5)`` puts a new, checked ``Config`` there).
+        live: names of ``Config`` settings that ``step`` and ``after_step`` read afresh from ``self.config`` every time, so that a
+            run may change them between two steps (``run.set(hardness=0.5)`` puts a new, checked ``Config`` there).
 
     Attributes:
         config: the settings it was built with, an instance of ``Config``.

@@ -356,6 +356,10 @@ function drawScale(ctx, range, look, height) {
 
 /** Which line is left and which is right, in the corner. */
 function drawSides(ctx, look, width, height) {
+  ctx.fillStyle = look.back;
+  ctx.globalAlpha = 0.75;
+  ctx.fillRect(width - 108, height - 19, 106, 17);
+  ctx.globalAlpha = 1;
   ctx.font = "11px system-ui, sans-serif";
   ctx.lineWidth = 3;
   ctx.lineCap = "round";
@@ -389,7 +393,8 @@ const CSS = `
 .skb-player{--back:#fafbfc;--ink:#1f2630;--muted:#5d6673;--line:#d5dae1;position:relative;box-sizing:border-box;width:100%;min-width:160px;border:1px solid var(--line);
  border-radius:6px;background:var(--back);color:var(--ink);font:12px/1.3 system-ui,sans-serif;overflow:hidden}
 .skb-player.skb-dark{--back:#15181d;--ink:#e7eaf0;--muted:#9aa3b0;--line:#343b46;color-scheme:dark}
-.skb-player:focus-visible,.skb-player button:focus-visible,.skb-player input:focus-visible,.skb-player select:focus-visible{outline:2px solid #2f81f7;outline-offset:-2px}
+.skb-player:focus-visible{outline:none}.skb-player:focus-visible::after{content:"";position:absolute;inset:0;border:2px solid #2f81f7;border-radius:5px;pointer-events:none}
+.skb-player button:focus-visible,.skb-player input:focus-visible,.skb-player select:focus-visible{outline:2px solid #2f81f7;outline-offset:-2px}
 .skb-stage{position:relative;width:100%;cursor:grab;touch-action:pan-y}.skb-stage:active{cursor:grabbing}
 .skb-stage canvas{position:absolute;inset:0;width:100%;height:100%;display:block}
 .skb-title{position:absolute;padding:3px 8px;box-sizing:border-box;white-space:nowrap;overflow:hidden;text-overflow:ellipsis;text-align:center;pointer-events:none;color:var(--ink)}

@@ -34,7 +34,8 @@ class SkeletonPlayer(PacedWidget):
         height: of the picture in pixels.
         colour_range: values at the two ends of the colour ramp; those of the data where left out.
         up: which way up the coordinates point: "y", "z" (normalised clips of the "isc" preset), "-y" (image coordinates).
-        face: turn every clip so that its body faces the viewer at first; False shows it as recorded.
+        face: turn every clip for a good look: one body faces the viewer at first, two are seen from the side; False shows it as
+            recorded.
         playing: start at once.
         trail: ghosts of the last so many frames; 0 draws none.
 
@@ -154,6 +155,6 @@ class SkeletonPlayer(PacedWidget):
 
 def link(*players: SkeletonPlayer) -> None:
     """Put players on the clock of the first: they play, pause and scrub together, frame by frame, in the browser itself."""
-    for player in players[1:]:
-        player.playing, player.speed = players[0].playing, players[0].speed
+    for player in players[1:]:  # whichever comes to the page first starts the clock
+        player.playing, player.speed, player.frame = players[0].playing, players[0].speed, players[0].frame
         player._clock = players[0]._clock

@@ -86,7 +86,7 @@ def scene_of(
             the clip. NaN is drawn like the smallest value.
         colour_range: values at the two ends of the ramp; those of the data where left out.
         up: which way up the coordinates point: "y", "z", or "-y" (image coordinates).
-        face: turn every clip so that its first body faces the viewer at first; False shows it as recorded.
+        face: turn every clip for a good look (``turned``); False shows it as recorded.
 
     Raises:
         DataError: titles or colours do not fit the clips.
@@ -143,22 +143,37 @@ def upright(clip: Clip, up: str = "y") -> np.ndarray:
 
 
 def turned(joints: np.ndarray, topology: Topology) -> np.ndarray:
-    """The same movement turned about the vertical so that the first body, when first seen, faces +z, the viewer.
+    """The same movement turned about the vertical for a good look at it.
 
-    Facing is left x up, from the mean of all (left - right) pairs. Skeletons without pairs, flat ones, and bodies whose left and
-    right lie above each other stay as they are.
+    One body faces +z, the viewer, when it is first seen; facing is left x up, from the mean of all (left - right) pairs. Two bodies
+    are seen from the side, the first one at the left. Flat skeletons, those without pairs, and bodies whose left and right lie
+    above each other stay as they are.
     """
+    across = _between_bodies(joints)
     seen = np.flatnonzero(np.isfinite(joints[:, 0]).all(axis=(1, 2)))
-    if not topology.pairs or topology.dims < 3 or not len(seen):
+    if topology.dims < 3 or not len(seen):
         return joints
-    pairs = np.array(topology.pairs)
-    across = (joints[seen[0], 0, pairs[:, 0]] - joints[seen[0], 0, pairs[:, 1]]).mean(axis=0)  # towards the body's left
-    length = float(np.hypot(across[0], across[2]))
-    if length < 1e-6:
+    if across is None and topology.pairs:
+        pairs = np.array(topology.pairs)
+        across = (joints[seen[0], 0, pairs[:, 0]] - joints[seen[0], 0, pairs[:, 1]]).mean(axis=0)  # towards the body's left
+    length = float(np.hypot(across[0], across[2])) if across is not None else 0.0
+    if across is None or length < 1e-6:
         return joints
     cos, sin = across[0] / length, across[2] / length
     x, z = joints[..., 0], joints[..., 2]
     return np.stack([cos * x + sin * z, joints[..., 1], cos * z - sin * x], axis=-1).astype(np.float32)
+
+
+def _between_bodies(joints: np.ndarray) -> np.ndarray | None:
+    """From the first body to the second (3,), the median over frames that show both; None where they are not apart."""
+    if joints.shape[1] < 2:
+        return None
+    middle = joints[:, :2].mean(axis=2)  # (T, 2, 3)
+    both = np.isfinite(middle).all(axis=(1, 2))
+    if not both.any():
+        return None
+    between = np.median(middle[both, 1] - middle[both, 0], axis=0)
+    return between if np.hypot(between[0], between[2]) > 0.1 * np.median(_extent(joints)) else None
 
 
 def colours_of(clips: Sequence[Clip], colour: Colour | None) -> list[np.ndarray | None]:
@@ -242,8 +257,8 @@ def head_of(topology: Topology, joints: np.ndarray, size: float) -> tuple[list[i
         neck = topology.parents[head]
         length = np.linalg.norm(joints[:, :, head] - joints[:, :, neck], axis=-1) if neck >= 0 else np.zeros(0)
         length = length[np.isfinite(length)]
-        radius = 0.7 * float(np.median(length)) if len(length) else 0.0
-        return [head], float(np.clip(radius, 0.04 * size, 0.07 * size))
+        radius = 0.6 * float(np.median(length)) if len(length) else 0.0
+        return [head], float(np.clip(radius, 0.04 * size, 0.06 * size))
     return [names.index(n) for n in _FACE if n in names], 0.055 * size
 
 

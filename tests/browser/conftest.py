@@ -60,7 +60,13 @@ class Sheet:
         return self.page.eval_on_selector(selector, "node => ({...node.dataset})")
 
     def until(self, condition: str, argument: Any = None, *, seconds: float = 20) -> None:
-        self.page.wait_for_function(condition, arg=argument, timeout=1000 * seconds)
+        """Wait for a condition of the page; what the widgets say of themselves stands in the error."""
+        try:
+            self.page.wait_for_function(condition, arg=argument, timeout=1000 * seconds)
+        except Exception as error:
+            state = self.page.evaluate("() => [...document.querySelectorAll('[class^=skb-]')].map(n => ({...n.dataset}))")
+            state = [s for s in state if s]
+            raise AssertionError(f"{condition} with {argument!r} did not come true: {state} {self.errors}") from error
 
     def idle(self) -> None:
         """Wait until the kernel says it is idle; running sooner races its start."""

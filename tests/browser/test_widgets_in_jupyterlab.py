@@ -132,7 +132,9 @@ def test_player_turns_zooms_plays_and_is_let_go(opened: Callable[..., Any]) -> N
     )
     page.keyboard.press("Control+Enter")
     sheet.output("30 0.5 False 1.2")  # Python hears what the mouse did
-    sheet.until("() => document.querySelector('.skb-player')?.dataset.frame === '7'")  # and the page what Python said
+    sheet.until("() => document.querySelectorAll('.skb-player').length === 2")
+    sheet.centre(player)  # out of sight nothing is drawn
+    sheet.until("() => document.querySelector('.skb-player').dataset.frame === '7'")  # and the page what Python said
     assert old.get_attribute("data-disposed") == "1" and page.locator(player).count() == 2
     page.locator(player).nth(1).locator("input[type=range]").fill("21")  # the twin's; linked players share a clock
     sheet.until("() => [...document.querySelectorAll('.skb-player')].every(p => p.dataset.frame === '21')")

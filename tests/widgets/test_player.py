@@ -78,6 +78,17 @@ def test_bodies_are_turned_to_the_viewer_and_keep_their_lengths():
     assert np.cross(across / np.linalg.norm(across), [0, 1, 0])[2] == pytest.approx(1)
 
 
+def test_two_bodies_are_seen_from_the_side_the_first_at_the_left():
+    source = clip(5, 2)
+    source.joints[:, 1] = source.joints[:, 0] + np.float32([0.3, 0, -4])
+    source.joints[2, 1] = 0
+    shown = turned(upright(source), LAYOUT)
+    np.testing.assert_allclose((shown[0, 1] - shown[0, 0]).mean(axis=0), [np.hypot(0.3, 4), 0, 0], atol=1e-5)
+    assert np.isnan(shown[2, 1]).all()
+    source.joints[:, 1] = source.joints[:, 0]  # in one place: the first body faces the viewer
+    np.testing.assert_allclose(turned(upright(source), LAYOUT)[:, 0], turned(upright(source)[:, :1], LAYOUT)[:, 0], atol=1e-6)
+
+
 def test_which_way_is_up():
     source = clip(2)
     np.testing.assert_allclose(upright(source, "z")[..., 1], source.joints[..., 2])
@@ -177,9 +188,10 @@ def test_what_can_be_set_can_be_read():
 
 def test_linked_players_share_a_clock():
     a, b, c = SkeletonPlayer(clip()), SkeletonPlayer(clip()), SkeletonPlayer(clip())
-    a.speed, a.playing = 2.0, False
+    a.speed, a.playing, a.frame = 2.0, False, 5
     link(a, b)
-    assert a._clock == b._clock != c._clock and b.speed == 2.0 and b.playing is False
+    assert a._clock == b._clock != c._clock
+    assert (b.speed, b.playing, b.frame) == (2.0, False, 5)
 
 
 def test_the_page_hears_the_latest_value_and_not_every_one(monkeypatch):

@@ -31,17 +31,18 @@ def moco_smoke() -> tuple[MoCo.Config, Train]:
 def _small() -> dict[str, Any]:
     """A small encoder for small sets, chosen on held-out training subjects. What differs from the paper, and why:
 
-    two layers read as a mean over frames (the last frame of a short recording is mostly standing still), half the frames, milder
-    shears, mirrored views (people are right- or left-handed, actions are not), and a queue of 128 keys: among a few hundred clips a
-    longer one is full of other recordings of the same action, which the loss pushes away.
+    two layers read as a mean over frames (the last frame of a short recording is mostly standing still), half the frames, crops of
+    half a clip or more that may be short, milder shears, mirrored views (people are right- or left-handed, actions are not), and a
+    queue of 128 keys: among a few hundred clips a longer one is full of other recordings of the same action, which the loss pushes
+    away.
     """
     encoder = GRU.Config(hidden=64, layers=2, readout="mean")
-    views = Views(frames=32, minimum=32, shear=0.5, mirror=0.5)
+    views = Views(frames=32, ratio=(0.5, 1.0), minimum=16, shear=0.5, mirror=0.5)
     return {"encoder": encoder, "views": views, "queue": 128, "temperature": 0.1, "momentum": 0.99}
 
 
 def moco_demo() -> tuple[MoCo.Config, Train]:
-    return MoCo.Config(**_small()), Train(epochs=40, batch=64, lr=0.05, drops=(30,))
+    return MoCo.Config(**_small()), Train(epochs=40, batch=64, lr=0.1, drops=(30,))
 
 
 def moco_paper() -> tuple[MoCo.Config, Train]:
@@ -58,8 +59,8 @@ def halp_smoke() -> tuple[HaLP.Config, Train]:
 
 
 def halp_demo() -> tuple[HaLP.Config, Train]:
-    own = HaLP.Config(**_small(), prototypes_from=128, weight=1.0, plain_epochs=20)
-    return own, Train(epochs=40, batch=64, lr=0.05, drops=(30,))
+    own = HaLP.Config(**_small(), prototypes_from=128, weight=0.5, plain_epochs=20)
+    return own, Train(epochs=40, batch=64, lr=0.1, drops=(30,))
 
 
 def halp_paper() -> tuple[HaLP.Config, Train]:

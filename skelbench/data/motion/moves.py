@@ -49,7 +49,7 @@ def squat(a: Actor) -> None:
     """Deep knee bends, once or twice, arms forwards or wherever they are."""
     rng, p = a.rng, a.person
     times = 1 if a.end - a.start < 2.2 or rng.random() < 0.5 else 2
-    depth = rng.uniform(0.38, 0.58) * p.leg * min(1.15, p.amplitude)
+    depth = rng.uniform(0.28, 0.58) * p.leg * min(1.15, p.amplitude)
     lean = rng.uniform(0.25, 0.7)
     hold = rng.uniform(0.08, 0.3)
     bottoms = [(a.at((k + 0.40) / times), a.at((k + 0.40 + hold) / times)) for k in range(times)]
@@ -135,7 +135,7 @@ def kick(a: Actor) -> None:
     """The right leg swings back, forwards and up, and comes down again."""
     rng, p = a.rng, a.person
     back, hit, down = a.at(0.32), a.at(0.52), a.at(0.9)
-    height, yaw = rng.uniform(0.15, 0.75) * p.leg, rng.normal(0, 0.2)
+    height, yaw = rng.uniform(0.08, 0.70) * p.leg, rng.normal(0, 0.2)
     fall = p.leg + p.lengths["ankle"] - height - 0.03
     far = np.sqrt(max((rng.uniform(0.88, 0.97) * p.leg) ** 2 - fall**2, 0.1)) + 0.8 * p.lengths["foot"]
     start = a.foot(RIGHT)[0].copy()
@@ -248,7 +248,7 @@ def walk(a: Actor) -> None:
     period = rng.uniform(0.47, 0.62) / np.sqrt(p.tempo)
     first = int(rng.integers(2))
     if rng.random() < 0.35:
-        a.walk(lambda t: np.zeros((len(t), 3)), a.start, a.end, period=period, first=first, lift=rng.uniform(0.12, 0.28), heel=0.3)
+        a.walk(lambda t: np.zeros((len(t), 3)), a.start, a.end, period=period, first=first, lift=rng.uniform(0.06, 0.24), heel=0.3)
         return
     speed = rng.uniform(0.55, 1.15) * p.scale
     length = speed * max(a.end - a.start - 0.3, 0.6)
@@ -290,14 +290,14 @@ def stagger(a: Actor) -> None:
     period, lift = rng.uniform(0.42, 0.7), rng.uniform(0.05, 0.14)
     a.walk(path, a.start, a.end, period=period, first=int(rng.integers(2)), lift=lift, spread=0.05)
     roll = a.window(a.start, a.end, 0.4)
-    size = rng.uniform(0.08, 0.22) * p.amplitude
+    size = rng.uniform(0.05, 0.20) * p.amplitude
     hertz = rng.uniform(0.5, 1.1)
     a.channel("side")[:] += size * a.beat(hertz, a.start, a.end, ramp=0.4)
     a.channel("lean")[:] += roll * rng.uniform(0.0, 0.25) + 0.8 * size * a.beat(0.8 * hertz, a.start, a.end, ramp=0.4)
     a.channel("twist")[:] += size * a.beat(0.7 * hertz, a.start, a.end, ramp=0.4)
     a.channel("tilt")[:] += size * a.beat(1.1 * hertz, a.start, a.end, ramp=0.4)
-    if rng.random() < 0.65:
+    if rng.random() < 0.5:
         for side in (LEFT, RIGHT):
-            out = a.hang(out=rng.uniform(0.3, 0.75), forward=rng.uniform(0.0, 0.4), reach=0.88)
+            out = a.hang(out=rng.uniform(0.25, 0.75), forward=rng.uniform(0.0, 0.4), reach=0.88)
             a.reach(side, [(a.at(0.2), a.at(0.8), out)])
             a.swing(side, "shoulder", 0.08 * a.beat(1.2 * hertz, a.start, a.end), (0.5, 1.0, 0.4))

@@ -211,7 +211,7 @@ def _pace(a: Actor, b: Actor, *, together: bool) -> None:
             continue
         way = far / 2 * (2 if one else 1) * rng.uniform(0.85, 1.0)
         start = actor.start + rng.uniform(0, 0.2)
-        end = max(actor.end, start + way / 1.05)
+        end = max(actor.end, start + way / 1.05 + (0.7 if turned else 0.0))  # turning round takes its time
         period = rng.uniform(0.48, 0.60) / np.sqrt(actor.person.tempo)
         stop, turn = (0.0, way if together else -way), float(rng.choice((-np.pi, np.pi))) if turned else 0.0
         actor.walk(straight(start, end, stop, turn=turn), start, end, period=period, first=int(rng.integers(2)))

@@ -103,7 +103,7 @@ def record(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     T, people, V, _ = x.shape
     depth = np.clip(x[:, :, :1, 2:], 1.0, 8.0)
-    strength = ((depth / 3.0) ** 1.5 * rng.uniform(0.7, 1.5)).astype(np.float32)
+    strength = ((depth / 3.0) ** 1.5 * rng.uniform(0.6, 1.3)).astype(np.float32)
     unseen = hidden(x)
     # A joint that cannot be seen is inferred: it wanders several centimetres, and what hangs on it goes along.
     guess = (0.3 + 0.7 * rng.random()) * unseen

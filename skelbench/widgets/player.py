@@ -78,13 +78,14 @@ class SkeletonPlayer(PacedWidget):
         trail: int = 0,
     ) -> None:
         self._topology, self._colour_range, self._up, self._face = topology, colour_range, up, face
-        super().__init__(height=height, playing=playing, trail=trail, camera=[YAW, PITCH, 1.0], _clock=uuid.uuid4().hex)
-        self.show(clips, colour=colour, titles=titles)
+        self._clips, self._titles, self._colour = clips_of(clips, topology), titles, colour
+        looks = {"height": height, "playing": playing, "trail": trail, "camera": [YAW, PITCH, 1.0]}
+        super().__init__(_scene=self._packed(self._clips, colour, titles), _clock=uuid.uuid4().hex, **looks)
 
     def show(self, clips: Clips, *, colour: Colour | None = None, titles: Sequence[str] | None = None) -> SkeletonPlayer:
         """Other clips, from their first frame on; camera, speed and play state stay. Returns the player."""
         shown = clips_of(clips, self._topology)
-        scene = scene_of(shown, titles=titles, colour=colour, colour_range=self._colour_range, up=self._up, face=self._face)
+        scene = self._packed(shown, colour, titles)
         self._clips, self._titles, self._colour = shown, titles, colour
         with self.hold_sync():
             self._scene = scene
@@ -119,10 +120,11 @@ class SkeletonPlayer(PacedWidget):
         self._redraw(colour, self._titles)
 
     def _redraw(self, colour: Colour | None, titles: Sequence[str] | None) -> None:
-        self._scene = scene_of(
-            self._clips, titles=titles, colour=colour, colour_range=self._colour_range, up=self._up, face=self._face
-        )
+        self._scene = self._packed(self._clips, colour, titles)
         self._colour, self._titles = colour, titles
+
+    def _packed(self, clips: list[Clip], colour: Colour | None, titles: Sequence[str] | None) -> dict[str, Any]:
+        return scene_of(clips, titles=titles, colour=colour, colour_range=self._colour_range, up=self._up, face=self._face)
 
     @property
     def state(self) -> dict[str, Any]:

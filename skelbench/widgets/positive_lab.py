@@ -91,10 +91,9 @@ class PositiveLab(ipywidgets.VBox):
             )
         self._store, self._lock, self._shown = store, threading.RLock(), ()
         self._shares = _shares(self.study)
-        self.view = LabView()
         self._check(hardness=hardness)
-        self.view.hardness, self.view.target = float(hardness), self._first_target(0)
-        self._answer()
+        target = self._first_target(0)
+        self.view = LabView(hardness=float(hardness), target=target, _numbers=self._all_numbers(float(hardness), 0, target))
         self.player = SkeletonPlayer(*self._nearest()[:1], titles=self._nearest()[1], height=height) if store is not None else None
         self._play = Pace(self._show_clips, hertz=10, later=True)  # the charts must not wait for it
         self.view.observe(self._changed, names=["hardness", "anchor", "target", "positive"])
@@ -202,17 +201,13 @@ class PositiveLab(ipywidgets.VBox):
                 view.target = int(order[1])  # the new anchor's own p_0 cannot be walked towards
             if change["name"] != "positive":
                 view.positive = []
-                self._answer()
+                view._numbers = self._all_numbers(view.hardness, view.anchor, view.target)
         if self.player is not None:
             self._play()
 
-    def _answer(self) -> None:
-        view = self.view
-        view._numbers = {
-            **numbers(self.study, hardness=view.hardness, anchor=view.anchor, target=view.target),
-            "shares": self._shares,
-            "name": self._title(int(self.study.origin[view.anchor])),
-        }
+    def _all_numbers(self, hardness: float, anchor: int, target: int) -> dict[str, Any]:
+        name = self._title(int(self.study.origin[anchor]))
+        return {**numbers(self.study, hardness=hardness, anchor=anchor, target=target), "shares": self._shares, "name": name}
 
     def _title(self, place: int) -> str:
         """Class, or id, of a gallery clip."""

@@ -29,7 +29,7 @@ def moco_smoke() -> tuple[MoCo.Config, Train]:
 
 
 def _small() -> dict[str, Any]:
-    """A small encoder for small sets, chosen on held-out training subjects. What differs from the paper, and why:
+    """A small encoder for several hundred clips, found by trial (the README says on what). What differs from the paper, and why:
 
     two layers read as a mean over frames (the last frame of a short recording is mostly standing still), half the frames, crops of
     half a clip or more that may be short, milder shears, mirrored views (people are right- or left-handed, actions are not), and a

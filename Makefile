@@ -6,7 +6,7 @@ PY      = $(BIN)/python
 # Spinning OpenMP threads stall small models whenever anything else runs; see CONTRIBUTING.md.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo lab test check test-unit test-notebooks test-browser bench notebooks table format clean help
+.PHONY: setup demo lab test check test-unit test-notebooks test-browser bench notebooks format clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 24

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import re
@@ -15,6 +17,7 @@ from typing import Any
 from skelbench.errors import DataError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+SCRATCH = "scratch"  # ".scratch.*.part" folders hold files that are needed for a while
 
 
 def data_home() -> Path:
@@ -58,27 +61,30 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Fill a folder beside ``path`` and rename it to ``path`` when the block ends well.
 
     Whatever ends the block early (an error, a full disk, Ctrl-C) removes the half-filled folder and the parent folders made for it.
+    What a killed process left behind is removed by the next one that writes the same path (see :func:`clear_leftovers`).
 
     Yields:
         The folder to write into.
 
     Raises:
-        DataError: ``path`` exists (see :func:`check_target`), or the disk refused a write.
+        DataError: ``path`` exists (see :func:`check_target`), another process is writing it, or the disk refused a write.
     """
     path = path.absolute()
     check_target(path, overwrite=overwrite)
+    clear_leftovers(path)
     new_parents = [p for p in path.parents if not p.exists()]
-    part = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}.part"
+    part: Path | None = None
     try:
-        part.mkdir(parents=True)
-        yield part
-        for file in part.iterdir():
-            sync(file)
-        sync(part)
-        _move_into_place(part, path, overwrite=overwrite)
-        sync(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _claimed(path.parent, path.name) as part:
+            yield part
+            for file in part.iterdir():
+                sync(file)
+            sync(part)
+            _move_into_place(part, path, overwrite=overwrite)
+            sync(path.parent)
     except BaseException as error:
-        if part.exists():
+        if part is not None and part.exists():
             shutil.rmtree(part)
         for parent in new_parents:
             if parent.exists() and not any(parent.iterdir()):
@@ -88,19 +94,103 @@ def new_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def scratch(parent: Path) -> Iterator[Path]:
+    """A folder for files that are needed for a while, gone at the end of the block; those of killed processes go, too.
+
+    Raises:
+        DataError: the disk refused to make it.
+    """
+    clear_leftovers(parent / SCRATCH)
+    new_parents = [p for p in (parent, *parent.parents) if not p.exists()]
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with _claimed(parent, SCRATCH) as folder:
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder)
+    finally:
+        for made in new_parents:
+            if made.exists() and not any(made.iterdir()):
+                made.rmdir()
+
+
+@contextmanager
+def _claimed(parent: Path, name: str) -> Iterator[Path]:
+    """A new hidden folder ``.name.*.part``, locked while the block runs: the lock of a process that dies is given back at once."""
+    while True:
+        part = parent / f".{name}.{uuid.uuid4().hex[:8]}.part"
+        part.mkdir()
+        with _lock(part) as ours:
+            if ours is not False and part.exists():  # else another process took it for rubbish before it was locked
+                yield part
+                return
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool | None]:
+    """Lock a folder while the block runs, even if it is renamed meanwhile.
+
+    Yields:
+        True; False where somebody else holds it or it is gone; None where the file system knows no locks.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
+    got: bool | None = True
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            got = False
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+            got = None
+        yield got
+    finally:
+        os.close(handle)
+
+
+def clear_leftovers(path: Path) -> None:
+    """Tidy up after processes that were killed while they wrote ``path``.
+
+    Half-written folders are removed. Where one was killed between moving the old dataset aside and the new one into its place, the
+    old one is put back.
+
+    Raises:
+        DataError: a process that is alive is writing ``path`` right now (nothing of its is touched).
+    """
+    left = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.(part|old)")
+    found = [p for p in path.parent.iterdir() if left.fullmatch(p.name)] if path.parent.is_dir() else []
+    for folder in found:
+        with _lock(folder) as free:
+            if free is False and folder.exists() and path.name != SCRATCH:  # scratch folders may be many
+                raise DataError(f"{path} is being written by another process; wait until it is done")
+            if free and folder.suffix == ".old" and not path.exists():
+                folder.rename(path)
+            elif free:
+                shutil.rmtree(folder)
+
+
 def _move_into_place(part: Path, path: Path, *, overwrite: bool) -> None:
     if not (overwrite and path.exists()):
         check_target(path, overwrite=False)  # somebody else may have finished the same name meanwhile
         part.rename(path)
         return
     old = part.with_suffix(".old")
-    path.rename(old)
-    try:
-        part.rename(path)
-    except BaseException:
-        old.rename(path)
-        raise
-    shutil.rmtree(old)
+    with _lock(path):  # so that nobody puts it back while it is moved aside
+        path.rename(old)
+        try:
+            part.rename(path)
+        except BaseException:
+            old.rename(path)
+            raise
+        old.rename(part)  # from here on it is rubbish, whenever we are killed
+        shutil.rmtree(part)
 
 
 def sync(path: Path) -> None:

@@ -292,7 +292,7 @@ def test_broken_files_name_file_and_line(case, home, tmp_path, unchanged):
 def test_a_unit_that_makes_no_person(tmp_path):
     with pytest.raises(DataError, match=r"would measure .* m, which is no person; pass scale="):
         read(tmp_path, ASF.replace("length 0.45", "length 100"), scale=None)
-    with pytest.raises(DataError, match="rate and scale must be above zero"):
+    with pytest.raises(DataError, match="rate must be a number of frames a second above zero"):
         read(tmp_path, rate=0)
 
 

@@ -14,7 +14,6 @@ The skeleton of a take is the ``.asf`` whose name opens the take's name (``02_01
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,18 @@ import numpy as np
 
 from skelbench.data.formats.acclaim_text import Skeleton, parse_amc, parse_asf
 from skelbench.data.formats.kinematics import check_size, product, reach
-from skelbench.data.formats.source import Source, Take, clip_of, find_takes, motion_files, own_topology, pick_joints, stride
+from skelbench.data.formats.source import (
+    Source,
+    Take,
+    check_positive,
+    clip_of,
+    find_takes,
+    missing_labels,
+    motion_files,
+    options_of,
+    own_or_given,
+    stride,
+)
 from skelbench.errors import DataError
 from skelbench.skeleton.clip import Clip
 from skelbench.skeleton.topology import Topology
@@ -47,12 +57,15 @@ def describe(path: Path) -> dict[str, Any]:
     skeleton = parse_asf(asf[0])
     frames = parse_amc(takes.takes[0].path, skeleton)[0]
     return {
-        "files": len(takes.takes),
+        "clips": len(takes.takes),
         "classes": list(takes.classes),
         "subjects": sorted({a.stem for a in asf}),
-        "joints": list(skeleton.names),
-        "first take": f"{takes.takes[0].path.name}: {len(frames)} frames (the rate is not stated; 120 fps is usual)",
+        "skeleton": f"its own, {len(skeleton.names)} joints: {', '.join(skeleton.names)}",
+        "bodies": 1,
+        "frames": f"{takes.takes[0].path.name}: {len(frames)} frames (the rate is not stated; 120 fps is usual)",
         "unit": f"inch / {skeleton.length:g}",
+        "missing": missing_labels(takes),
+        "options": options_of(read),
     }
 
 
@@ -71,7 +84,7 @@ def read(
     Args:
         path: an ``.amc`` file, or a folder searched with its sub-folders.
         topology: joints to keep and their order, found by name.
-        labels: CSV of classes and subjects, see :func:`skelbench.data.formats.source.find_takes`.
+        labels: CSV with the columns file, class and, if wanted, subject; see :func:`skelbench.data.formats.source.find_takes`.
         asf: one skeleton for all takes; found by name where left out.
         rate: frames a second of the files.
         fps: keep every n-th frame so that the rate comes nearest to this; None keeps all.
@@ -80,10 +93,10 @@ def read(
     Raises:
         DataError: nothing to read, no skeleton for a take, a damaged file (file and line), or skeletons with different joints.
     """
+    check_positive("scale", scale, "a length in metres")
+    check_positive("rate", rate, "a number of frames a second")
     found = find_takes(path, ".amc", labels=labels)
     paths = _skeletons(path, found.takes, Path(asf).expanduser() if asf is not None else None)
-    if not (math.isfinite(rate) and rate > 0) or (scale is not None and not (math.isfinite(scale) and scale > 0)):
-        raise DataError(f"rate and scale must be above zero, got rate={rate}, scale={scale}")
     bodies = {p: parse_asf(p) for p in dict.fromkeys(paths)}
     first = bodies[paths[0]]
     for other, body in bodies.items():
@@ -92,8 +105,7 @@ def read(
             raise DataError(f"{other}: another skeleton than {paths[0]} ({odd}); import them apart")
         if scale is None:
             check_size(INCH / body.length * reach(*_chain(body)), str(other))
-    layout = topology or own_topology(path.stem, first.names, first.parents)
-    keep = pick_joints(first.names, layout, str(paths[0]))
+    layout, keep = own_or_given(path, first.names, first.parents, topology, str(paths[0]))
     every = stride(rate, fps)
     notes = list(found.notes)
 

@@ -21,7 +21,18 @@ import numpy as np
 
 from skelbench.data.formats.bvh_text import Joint, Motion, parse
 from skelbench.data.formats.kinematics import check_size, product, reach
-from skelbench.data.formats.source import Source, Take, clip_of, find_takes, motion_files, own_topology, pick_joints, stride
+from skelbench.data.formats.source import (
+    Source,
+    Take,
+    check_positive,
+    clip_of,
+    find_takes,
+    missing_labels,
+    motion_files,
+    options_of,
+    own_or_given,
+    stride,
+)
 from skelbench.errors import DataError
 from skelbench.skeleton.clip import Clip
 from skelbench.skeleton.topology import Topology
@@ -46,12 +57,14 @@ def describe(path: Path) -> dict[str, Any]:
     names, _, _ = skeleton(motion, end_sites=True)
     unit, scale = guess_unit(motion)
     return {
-        "files": len(takes.takes),
+        "clips": len(takes.takes),
         "classes": list(takes.classes),
-        "joints": list(names),
+        "skeleton": f"its own, {len(names)} joints: {', '.join(names)}",
         "bodies": _bodies(motion),
-        "first file": f"{takes.takes[0].path.name}: {len(motion.values)} frames at {motion.fps:.4g} fps",
+        "frames": f"{takes.takes[0].path.name}: {len(motion.values)} frames at {motion.fps:.4g} fps",
         "unit (guessed)": f"{unit}, scale {scale:.4g}",
+        "missing": missing_labels(takes),
+        "options": options_of(read),
     }
 
 
@@ -70,7 +83,7 @@ def read(
     Args:
         path: a ``.bvh`` file, or a folder searched with its sub-folders.
         topology: joints to keep and their order, found by name.
-        labels: CSV of classes and subjects, see :func:`skelbench.data.formats.source.find_takes`.
+        labels: CSV with the columns file, class and, if wanted, subject; see :func:`skelbench.data.formats.source.find_takes`.
         fps: keep every n-th frame so that the rate comes nearest to this; None keeps all.
         scale: metres for one unit of the file; guessed where left out (see above).
         end_sites: keep End Sites as joints.
@@ -79,17 +92,15 @@ def read(
     Raises:
         DataError: nothing to read, a damaged file (file and line), or files of different skeletons.
     """
+    check_positive("scale", scale, "a length in metres")
     found = find_takes(path, ".bvh", labels=labels)
     first = parse(found.takes[0].path)
     names, parents, _ = skeleton(first, end_sites=end_sites)
     unit, factor = ("given", float(scale)) if scale is not None else guess_unit(first)
-    if not (math.isfinite(factor) and factor > 0):
-        raise DataError(f"scale must be a length in metres above zero, got {scale}")
     if scale is None:
         check_size(factor * _reach(first), str(found.takes[0].path))
-    layout = topology or own_topology(path.stem, names, parents)
+    layout, keep = own_or_given(path, names, parents, topology, str(found.takes[0].path))
     stride(first.fps, fps)  # a bad fps is refused before anything is written
-    keep = pick_joints(names, layout, str(found.takes[0].path))
     notes = list(found.notes)
 
     def clips() -> Iterator[Clip]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import difflib
+import inspect
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,9 +29,10 @@ class Source:
     Attributes:
         clips: the clips, read one by one; may be walked once, and is closed by whoever walks it.
         classes: names of the labels.
-        total: number of clips.
+        total: number of clips, for a progress bar; readers that leave out empty clips as they meet them may hand over fewer.
         bodies: M, None where every clip has that of the first.
         provenance: what was read and how; readers may add notes to ``provenance["notes"]`` while the clips are walked.
+        splits: official splits, in the forms of :mod:`skelbench.data.rules`; lists of clip names are welcome.
     """
 
     clips: Iterator[Clip]
@@ -196,6 +199,42 @@ def pick_joints(joints: Sequence[str], topology: Topology, where: str) -> list[i
             f" ({hint}there are: {', '.join(joints)})"
         )
     return [list(joints).index(j) for j in topology.joints]
+
+
+def own_or_given(
+    path: Path, joints: Sequence[str], parents: Sequence[int], topology: Topology | None, where: str
+) -> tuple[Topology, list[int]]:
+    """The layout of an import, and where its joints stand among those of a file that brings a skeleton of its own.
+
+    Raises:
+        DataError: the topology given has a joint the file lacks.
+    """
+    layout = topology or own_topology(path.stem, joints, parents)
+    return layout, pick_joints(joints, layout, where)
+
+
+def check_positive(option: str, value: float | None, what: str) -> None:
+    """Refuse a length or rate that is zero, negative or not finite; None stands for "not given".
+
+    Raises:
+        DataError: says which option, and what it is.
+    """
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise DataError(f"{option} must be {what} above zero, got {value}")
+
+
+def options_of(read: Callable[..., Source]) -> dict[str, str]:
+    """Option -> what it does, from the ``Args`` of a reader's docstring; ``path`` is none."""
+    args = (inspect.getdoc(read) or "").partition("Args:\n")[2].partition("\n\n")[0]
+    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", args, re.MULTILINE)
+    plain = {name: re.sub(r":\w+:`[\w.]*?(\w+)`|``", r"\1", text) for name, text in found if name != "path"}
+    return {name: " ".join(text.split()).removesuffix(".") for name, text in plain.items()}
+
+
+def missing_labels(takes: Takes) -> list[str]:
+    """What to bring where no take has a class."""
+    unlabelled = takes.classes == (UNLABELLED,)
+    return ["classes: sort the files into folders, or pass labels= (a CSV with the columns file, class, subject)"] * unlabelled
 
 
 def stride(rate: float, fps: float | None) -> int:

@@ -18,14 +18,16 @@ _OWN: dict[str, type[Method]] = {}
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """How a method is trained. The optimiser is SGD, as in the papers.
+    """How a method is trained.
 
     Attributes:
         epochs: passes over the training clips.
         batch: N, clips a step; an incomplete last batch is dropped.
+        optimiser: ``sgd``, as in most of the papers, or ``adam``.
         lr: learning rate before any drop.
-        momentum: of SGD (not of the key encoder).
-        weight_decay: of SGD, on every parameter.
+        momentum: of SGD, beta 1 of Adam (not of the key encoder).
+        weight_decay: of the optimiser, on every parameter.
+        warmup: epochs over which the learning rate rises in equal steps to ``lr``.
         drops: epochs, counted from 0, from which on the learning rate is a tenth of what it was.
         seed: every random draw follows from it.
         precision: ``bf16`` runs the forward pass in bfloat16 where the device has it.
@@ -43,9 +45,11 @@ class Train:
 
     epochs: int = 60
     batch: int = 64
+    optimiser: Literal["sgd", "adam"] = "sgd"
     lr: float = 0.01
     momentum: float = 0.9
     weight_decay: float = 1e-4
+    warmup: int = 0
     drops: tuple[int, ...] = ()
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -69,8 +73,9 @@ class Train:
             "weight_decay": (self.weight_decay >= 0, "0 or more"),
             "drops": (list(self.drops) == sorted(set(self.drops)) and all(d > 0 for d in self.drops), "rising epochs above 0"),
             "seed": (0 <= self.seed < 2**63, "0 or more"),
+            "optimiser": (self.optimiser in ("sgd", "adam"), "'sgd' or 'adam'"),
         }
-        for name in ("threads", "probe_every", "probe_clips", "meter_every", "save_every", "save_steps", "keep"):
+        for name in ("warmup", "threads", "probe_every", "probe_clips", "meter_every", "save_every", "save_steps", "keep"):
             rules[name] = (getattr(self, name) >= 0, "0 or more")
         for name, (fits, wanted) in rules.items():
             if not fits:

@@ -48,7 +48,8 @@ def one_step(state: State, batch: Batch) -> Step:
     train, method = state.config.train, state.method
     lr = learning_rate(train, state.epoch)
     for group in state.optimiser.param_groups:
-        group.update(lr=lr, momentum=train.momentum, weight_decay=train.weight_decay)
+        momentum = {"momentum": train.momentum} if train.optimiser == "sgd" else {"betas": (train.momentum, group["betas"][1])}
+        group.update(lr=lr, weight_decay=train.weight_decay, **momentum)
     method.train()
     with torch.enable_grad(), state.autocast():
         made = method.step(batch, state.draws)
@@ -84,8 +85,9 @@ def numbers(made: Made) -> tuple[float, dict[str, float]]:
 
 
 def learning_rate(train: Train, epoch: int) -> float:
-    """``train.lr``, divided by ten for every drop that ``epoch`` has reached."""
-    return train.lr * 0.1 ** sum(epoch >= drop for drop in train.drops)
+    """``train.lr``, rising in equal steps over the warm-up, divided by ten for every drop that ``epoch`` has reached."""
+    rise = min(1.0, (epoch + 1) / train.warmup) if train.warmup else 1.0
+    return train.lr * rise * 0.1 ** sum(epoch >= drop for drop in train.drops)
 
 
 def probe(state: State) -> Probe:

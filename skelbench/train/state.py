@@ -24,10 +24,15 @@ from skelbench.errors import ConfigError, RunError
 from skelbench.methods.base import Method
 from skelbench.parts.nearest import nearest
 from skelbench.skeleton.clip import Batch
-from skelbench.train.config import RunConfig, method_class
+from skelbench.train.config import RunConfig, Train, method_class
 from skelbench.train.meters import collapse, embed
 
 Counters = dict[str, Any]
+# What an optimiser remembers of a parameter, and how a checkpoint calls it.
+_MEMORY = {
+    "sgd": {"momentum_buffer": "momentum"},
+    "adam": {"exp_avg": "exp_avg", "exp_avg_sq": "exp_avg_sq", "step": "step"},
+}
 
 
 @dataclass(kw_only=True)
@@ -47,7 +52,7 @@ class State:
     store: Store
     split: Split
     method: Method
-    optimiser: torch.optim.SGD
+    optimiser: torch.optim.Optimizer
     draws: torch.Generator
     device: torch.device
     step: int = 0
@@ -116,15 +121,16 @@ class State:
         return self._loaders[key]
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Tensor], Counters]:
-        """Weights with all buffers, optimiser tensors (``momentum/<parameter>``, ``draws``), and the counters."""
+        """Weights with all buffers, optimiser tensors (``momentum/<parameter>`` ..., ``draws``), and the counters."""
         weights = self.method.state_dict()
         wrong = [k for k, v in weights.items() if not isinstance(v, Tensor)]
         if wrong:
             raise RunError(f"{self.method.name} keeps {wrong[0]!r} in its state, which is no tensor; register it as a buffer")
         tensors = {"draws": self.draws.get_state()}
         for name, parameter in trainable(self.method).items():
-            if (held := self.optimiser.state.get(parameter, {}).get("momentum_buffer")) is not None:
-                tensors[f"momentum/{name}"] = held
+            for key, kind in _MEMORY[self.config.train.optimiser].items():
+                if (held := self.optimiser.state.get(parameter, {}).get(key)) is not None:
+                    tensors[f"{kind}/{name}"] = held
         return weights, tensors, self.counters()
 
     def counters(self) -> Counters:
@@ -145,12 +151,15 @@ class State:
         fits(weights, self.method.state_dict())
         self.method.load_state_dict(weights)
         parameters = trainable(self.method)
-        momenta = {k.removeprefix("momentum/"): v for k, v in tensors.items() if k.startswith("momentum/")}
-        fits({k: momenta.get(k, p) for k, p in parameters.items()} | momenta, dict(parameters))
         self.optimiser.state.clear()
-        for name, held in momenta.items():
-            p = parameters[name]
-            self.optimiser.state[p]["momentum_buffer"] = held.to(device=p.device, dtype=p.dtype).clone()
+        for key, kind in _MEMORY[self.config.train.optimiser].items():
+            memory = {k.removeprefix(f"{kind}/"): v for k, v in tensors.items() if k.startswith(f"{kind}/")}
+            like = {name: p.new_zeros(()) if kind == "step" else p for name, p in parameters.items()}
+            fits({name: memory.get(name, p) for name, p in like.items()} | memory, dict(like))
+            for name, held in memory.items():
+                p = parameters[name]
+                moved = held.clone() if kind == "step" else held.to(device=p.device, dtype=p.dtype).clone()
+                self.optimiser.state[p][key] = moved
         self.draws.set_state(tensors["draws"].clone())
 
 
@@ -175,7 +184,7 @@ def prepare(config: RunConfig, store: Store) -> State:
         classes=len(store.classes),
         generator=generator(train.seed, "init"),
     ).to(device)
-    optimiser = torch.optim.SGD(trainable(built).values(), lr=train.lr, momentum=train.momentum, weight_decay=train.weight_decay)
+    optimiser = find_optimiser(train, list(trainable(built).values()))
     draws = generator(train.seed, "draws")
     state = State(config=config, store=store, split=split, method=built, optimiser=optimiser, draws=draws, device=device)
     if state.per_epoch < 1:
@@ -190,6 +199,13 @@ def generator(seed: int, stream: str) -> torch.Generator:
     """The random stream of that name; streams of one seed are unrelated."""
     digest = hashlib.sha256(f"{seed} {stream}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def find_optimiser(train: Train, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser the settings name, with nothing remembered yet."""
+    if train.optimiser == "adam":
+        return torch.optim.Adam(parameters, lr=train.lr, betas=(train.momentum, 0.999), weight_decay=train.weight_decay)
+    return torch.optim.SGD(parameters, lr=train.lr, momentum=train.momentum, weight_decay=train.weight_decay)
 
 
 def trainable(method: Method) -> dict[str, torch.nn.Parameter]:

@@ -35,7 +35,7 @@ class Meta:
         provenance: where the data come from and what was done to them on the way in.
         licence: terms of the data, as the source states them.
         attribution: what to cite.
-        splits: official splits, e.g. ``{"xsub": {"by": "subject", "train": [1, 2]}}``.
+        splits: official splits, e.g. ``{"xsub": {"by": "subject", "train": [1, 2]}}``; see :mod:`skelbench.data.rules`.
         checksums: sha256 of the frames (``clips``) and of the table (``index``).
         extra: anything else worth keeping; ``names`` holds what the numbers of a column stand for.
     """

@@ -1,7 +1,9 @@
 """Who is trained on and who is tested on.
 
 Three sides, always disjoint: ``train``, ``validation`` (held-out *training* subjects: settings and stopping are chosen there) and
-``test`` (looked at once). A source recording (``group``) never stands on two sides.
+``test`` (looked at once). A source recording (``group``) never stands on two sides. Which official splits a store has stands in
+its ``meta.splits``; :mod:`skelbench.data.rules` says in which forms. Parts of a training side (semi-supervised shares, long-tailed
+subsets) are drawn in :mod:`skelbench.data.fractions` and :mod:`skelbench.data.longtail`.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from skelbench.data.rules import OUT, TEST, TRAIN, VALIDATION, Sides, follow
 from skelbench.data.store import Store
 from skelbench.errors import ConfigError, DataError
 
 NAMES = ("xsub", "xview", "xset", "cross_subject", "by_clip", "by_clip:1", "by_clip:2", "loso:<subject>")
-ALIASES = {"xsub": ("xsub", "cross_subject"), "cross_subject": ("cross_subject", "xsub"), "xview": ("xview",), "xset": ("xset",)}
-NOWHERE, TRAIN, TEST = 0, 1, 2
+ALIASES = {"xsub": ("xsub", "cross_subject"), "cross_subject": ("cross_subject", "xsub")}
+OFFICIAL = ("xsub", "xview", "xset", "one_shot")  # only where meta.splits has them
 FOLDS = ("by_clip:0", "by_clip:1", "by_clip:2", "by_clip")  # the last one is the first
-COLUMN = {"xsub": "subject", "cross_subject": "subject", "xview": "camera", "xset": "setup"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,9 +34,10 @@ class Split:
         train: rows to learn from.
         validation: rows held out of the training side, to choose settings on.
         test: rows of the other side.
-        by: what separates train and test: ``subject``, ``camera``, ``setup`` or ``group``.
+        by: what separates train and test: ``subject``, ``camera``, ``setup``, ``group``, ``clip`` or ``label``.
         extra: rows that no protocol measures (no label, or a class too rarely recorded) but that share nothing with the test side,
             so that learning without labels may see them, too.
+        gallery: one-shot: the one clip of every tested class that ``test`` is compared with; else empty.
         note: what a reader of a result must know: what validation is, what was left out and why.
     """
 
@@ -45,6 +48,7 @@ class Split:
     by: str
     note: str = ""
     extra: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    gallery: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def train_all(self) -> np.ndarray:
@@ -68,10 +72,11 @@ def make_split(
 ) -> Split:
     """Part a store by name.
 
-    ``xsub``, ``xview`` and ``xset`` follow the lists in ``meta.splits`` and exist only where those do. ``cross_subject`` does too,
-    and without a list takes every second subject; classes seen in a single subject are then left out, and the note says so.
-    ``loso:<subject>`` tests on one subject (number or name). ``by_clip`` holds out a third of the source recordings of every class
-    that has at least three; the other classes are left out. ``by_clip:1`` and ``by_clip:2`` hold out the other two thirds.
+    Any name in ``meta.splits`` follows the rule that stands there; ``xsub``, ``xview``, ``xset`` and ``one_shot`` exist only so.
+    ``cross_subject`` is ``xsub`` where there is one, and without a list takes every second subject; classes seen in a single
+    subject are then left out, and the note says so. ``loso:<subject>`` tests on one subject (number or name). ``by_clip`` holds out
+    a third of the source recordings of every class that has at least three; the other classes are left out. ``by_clip:1`` and
+    ``by_clip:2`` hold out the other two thirds.
 
     Args:
         store: what to part.
@@ -95,18 +100,26 @@ def make_split(
     if unlabelled:
         notes.append(f"{unlabelled} clips without a label left out")
         use = use[store.labels[use] >= 0]
-    side, by = _sides(store, name, use=use, seed=seed, notes=notes)
-    train_all, test = np.flatnonzero(side == TRAIN), np.flatnonzero(side == TEST)
-    kept = _same_classes(store, name, train_all, test, allow_missing=allow_missing, notes=notes) if len(train_all) else test
-    for what, found in (("train", train_all), ("test", kept)):
-        if not len(found):
+    found = _sides(store, name, use=use, seed=seed, notes=notes)
+    side, by = found.side, found.by
+    train_all, test = np.flatnonzero((side == TRAIN) | (side == VALIDATION)), np.flatnonzero(side == TEST)
+    kept = test
+    if len(train_all) and not len(found.gallery):  # one-shot tests classes that were never trained on
+        kept = _same_classes(store, name, train_all, test, allow_missing=allow_missing, notes=notes)
+    for what, clips in (("train", np.flatnonzero(side == TRAIN)), ("test", kept)):
+        if not len(clips):
             raise DataError(
                 f"split {name!r} of {store.meta.name!r} leaves the {what} side empty; choose another split or other rows"
             )
-    validation = _validation(store, train_all, by=by, share=holdout, seed=seed, notes=notes)
+    validation = np.flatnonzero(side == VALIDATION)
+    if len(validation):
+        notes.append("validation: the official list")
+    else:
+        validation = _validation(store, train_all, by=by, share=holdout, seed=seed, notes=notes)
     train = np.setdiff1d(train_all, validation)
-    extra = _extra(store, everything, train_all, test, by)
-    return Split(name=name, train=train, validation=validation, test=kept, by=by, note="; ".join(notes), extra=extra)
+    extra = _extra(store, everything[side[everything] != OUT], train_all, np.union1d(test, found.gallery), by)
+    sides = {"train": train, "validation": validation, "test": kept, "extra": extra, "gallery": found.gallery}
+    return Split(name=name, by=by, note="; ".join(notes), **sides)
 
 
 def loso_splits(store: Store, **options: Any) -> list[Split]:
@@ -129,54 +142,39 @@ def _values(store: Store, column: str, use: np.ndarray) -> list[int]:
     return values
 
 
-def _sides(store: Store, name: str, *, use: np.ndarray, seed: int, notes: list[str]) -> tuple[np.ndarray, str]:
-    """NOWHERE, TRAIN or TEST for every row of the store (N,), and the column that parts them."""
+def _sides(store: Store, name: str, *, use: np.ndarray, seed: int, notes: list[str]) -> Sides:
+    """The side of every row of the store, and the column that parts them."""
     side = np.zeros(len(store), np.int8)
     if name.startswith("loso:"):
         subject = _subject(store, name, _values(store, "subject", use))
         known = use[store.index["subject"][use] >= 0]
         side[known] = np.where(store.index["subject"][known] == subject, TEST, TRAIN)
         _check_groups(store, name, side)
-        return side, "subject"
+        return Sides(side=side, by="subject")
     if name in FOLDS:
         often = _recorded_thrice(store, use, notes)
         side[often] = TRAIN
         fold = FOLDS.index(name) if name in FOLDS[:3] else 0
         side[_hold_groups(store, often, part=(fold / 3, (fold + 1) / 3), seed=seed)] = TEST
-        return side, "group"
-    if name not in ALIASES:
-        raise ConfigError(f"no split called {name!r}; there are: {', '.join(NAMES)}")
-    listed = next((store.meta.splits[k] for k in ALIASES[name] if isinstance(store.meta.splits.get(k), Mapping)), None)
+        return Sides(side=side, by="group")
+    there = {k: v for k, v in store.meta.splits.items() if isinstance(v, Mapping)}
+    listed = next((there[k] for k in ALIASES.get(name, (name,)) if k in there), None)
     if listed is not None:
-        return _listed_side(store, name, listed, use, notes)
-    if name != "cross_subject":
-        there = [k for k, v in store.meta.splits.items() if isinstance(v, Mapping)]
+        found = follow(store, name, listed, use)
+        notes += found.notes
+        if found.by == "clip":
+            notes += _shared_recordings(store, found.side)
+        elif found.by != "camera":  # by camera, one performance stands on both sides on purpose: seen from another place
+            _check_groups(store, name, found.side)
+        return found
+    if name == "cross_subject":
+        return Sides(side=_alternate_subjects(store, use, notes), by="subject")
+    if name in OFFICIAL:
         hint = "cross_subject" if name == "xsub" else "by_clip"
         raise ConfigError(
             f"{store.meta.name!r} has no official split {name!r} (listed: {', '.join(there) or 'none'}); try {hint!r}"
         )
-    return _alternate_subjects(store, use, notes), "subject"
-
-
-def _listed_side(store: Store, name: str, listed: Mapping[str, Any], use: np.ndarray, notes: list[str]) -> tuple[np.ndarray, str]:
-    by = str(listed.get("by", COLUMN[name]))
-    train, test = listed.get("train"), listed.get("test")
-    if by not in store.index or not isinstance(train, list) or not (test is None or isinstance(test, list)):
-        raise DataError(
-            f"{store.path}/meta.json: split {name!r} needs 'by' (a column) and 'train' (a list of numbers); found {dict(listed)}"
-        )
-    values = store.index[by]
-    side = np.zeros(len(store), np.int8)
-    in_test = np.isin(values, test) if test is not None else (values >= 0) & ~np.isin(values, train)
-    side[use] = np.select([np.isin(values[use], train), in_test[use]], [TRAIN, TEST], NOWHERE)
-    if train and test and set(train) & set(test):
-        raise DataError(f"{store.path}/meta.json: split {name!r} lists {by} {sorted(set(train) & set(test))} on both sides")
-    left = int((side[use] == NOWHERE).sum())
-    if left:
-        notes.append(f"{left} clips whose {by} is on neither list left out")
-    if by != "camera":  # by camera, one performance stands on both sides on purpose: seen from another place
-        _check_groups(store, name, side)
-    return side, by
+    raise ConfigError(f"no split called {name!r}; there are: {', '.join([*NAMES, *(k for k in there if k not in NAMES)])}")
 
 
 def _check_groups(store: Store, name: str, side: np.ndarray) -> None:
@@ -187,6 +185,12 @@ def _check_groups(store: Store, name: str, side: np.ndarray) -> None:
         raise DataError(
             f"split {name!r} would put clips of one recording on both sides, e.g. {ids}; the lists in meta.json do not fit"
         )
+
+
+def _shared_recordings(store: Store, side: np.ndarray) -> list[str]:
+    group = store.index["group"]
+    both = len(np.intersect1d(group[side == TRAIN], group[side == TEST]))
+    return [f"{both} recordings have clips on both sides of the official lists"] if both else []
 
 
 def _named(store: Store, subjects: Sequence[int] | np.ndarray) -> str:
@@ -327,7 +331,7 @@ def _recordings(store: Store, use: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
 def _extra(store: Store, use: np.ndarray, train: np.ndarray, test: np.ndarray, by: str) -> np.ndarray:
     """Rows on neither side that share neither recording nor the parting column's value (known, not -1) with the test side."""
     rest = np.setdiff1d(use, np.concatenate([train, test]))
-    for column in {"group", by}:
+    for column in {"group", by} & set(store.index):
         values = store.index[column]
         rest = rest[~np.isin(values[rest], values[test]) & (values[rest] >= 0)]
     return rest

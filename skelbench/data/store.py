@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 
 from skelbench.data.container import Meta, index_checksum, map_frames, read_index
 from skelbench.data.folders import check_name, check_target, new_folder, read_json
+from skelbench.data.rules import compact
 from skelbench.data.writing import FrameWriter
 from skelbench.errors import DataError
 from skelbench.skeleton.clip import Batch, Clip, batch_of
@@ -241,7 +242,7 @@ def write_store(
         provenance: where the data come from; read at the end, so a reader may still add notes while the clips stream.
         licence: terms of the data.
         attribution: what to cite.
-        splits: official splits, see :class:`Meta`.
+        splits: official splits, in the forms of :mod:`skelbench.data.rules`; lists of names become columns.
         extra: anything else to keep, plain JSON.
         overwrite: replace a dataset that is there already.
         progress: show a bar.
@@ -266,6 +267,8 @@ def write_store(
                 writer.append(clip)
             first = writer.finish(path.name)
         columns, names = writer.table()
+        rules, sides = compact(splits or {}, list(writer.ids), taken=list(columns), where=path.name)
+        columns |= sides
         np.savez(folder / "index.npz", **columns)  # type: ignore[arg-type]
         extra = dict(extra or {})
         extra |= {"names": {**extra.get("names", {}), **names}} if names else {}
@@ -279,7 +282,7 @@ def write_store(
             provenance=dict(provenance or {}),
             licence=licence,
             attribution=attribution,
-            splits=dict(splits or {}),
+            splits=rules,
             checksums={"clips": writer.digest.hexdigest(), "index": index_checksum(columns)},
             extra=extra,
         )

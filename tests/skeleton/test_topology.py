@@ -1,6 +1,7 @@
 """Joint layouts: the tables that come along, the JSON form, what is read off joint names, and bad input."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -40,7 +41,8 @@ def test_every_layout_is_a_tree_with_a_mirror(name: str) -> None:
     assert all(t.side[flip[j]] == -t.side[j] for j in range(t.V))
     for left, right in t.pairs:
         names = t.joints[left].lower(), t.joints[right].lower()
-        assert (names[0][0], names[1][0]) == ("l", "r") or "nose_bottom" in names[0]
+        sides = [re.sub("^(l|r)(?!eft|ight)", lambda found: {"l": "left", "r": "right"}[found[0]], n) for n in names]
+        assert sides[0].replace("left", "right") == sides[1] or "ntu_x" in name  # face points there have numbers
     for table_name, table in t.ancestors.items():
         assert table == t.ancestor(int(table_name.split("_")[0])), table_name
     assert Topology.from_dict(json.loads(json.dumps(t.to_dict()))) == t
@@ -164,3 +166,12 @@ def test_a_table_that_says_none_is_believed() -> None:
     t = Topology.from_dict({**base, "spine": None, "shoulders": None, "left_right_pairs": [], "parts": {}})
     assert (t.spine, t.shoulders, t.pairs, t.parts) == (None, None, (), {})
     assert Topology.from_dict(t.to_dict()) == t != Topology.from_dict(base)
+
+
+def test_mediapipe_bones_are_documented_connections_but_for_mouth_and_shoulders() -> None:
+    t = topology("mediapipe_pose_33")
+    drawn = {frozenset(c) for c in t.edges["mediapipe_connections"]}
+    assert len(drawn) == 35
+    own = {(t.joints[c], t.joints[p]) for c, p in t.bones if frozenset((c, p)) not in drawn}
+    assert own == {(f"mouth_{s}", "nose") for s in ("left", "right")} | {(f"{s}_shoulder", "nose") for s in ("left", "right")}
+    assert len(t.pairs) == 16 and t.shoulders == (11, 12) and t.root == 0

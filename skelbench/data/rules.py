@@ -156,11 +156,12 @@ def _followed(store: Store, name: str, rule: Mapping[str, Any], use: np.ndarray,
         rule = rules[name]
         values: np.ndarray = columns[rule["by"]]
     else:
-        by = rule.get("by", COLUMN.get(name))
+        by = str(rule.get("by", COLUMN.get(name)))
         lists = [rule.get(word) for word in SIDES]
-        if by not in store.index or not isinstance(lists[0], list) or not all(v is None or isinstance(v, list) for v in lists):
+        fit = all(v is None or (isinstance(v, list) and all(isinstance(n, int) for n in v)) for v in lists)
+        if by not in store.index or lists[0] is None or not fit:
             raise DataError(f"{where} needs 'by' (a column) and 'train' (a list of numbers); found {dict(rule)}")
-        values = store.index[str(by)]
+        values = store.index[by]
     return _by_column(store, name, rule, values, use, notes, where)
 
 

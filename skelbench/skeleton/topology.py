@@ -1,7 +1,8 @@
 """Joint layouts as tables: names, parents, mirror pairs, parts, edge variants. No code outside this file knows a joint number.
 
-``layouts.json`` beside this file holds the layouts of public data sets and pose estimators. A user's own skeleton is one JSON file
-of the same form (only ``joints`` and ``parents`` are needed); what is left out is worked out from the joint names where they say it.
+``layouts.json`` beside this file holds the layouts of public data sets and pose estimators. A user's own skeleton is one JSON
+file of the same form (only ``joints`` and ``parents`` are needed); what is left out is worked out from the joint names where they
+say it.
 """
 
 from __future__ import annotations

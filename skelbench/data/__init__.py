@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 from skelbench.data.catalogue import Description, Listing, describe, list_data
-from skelbench.data.folders import NAME, check_name, check_target, data_home
-from skelbench.data.formats import FORMATS, open_source, write_pack
+from skelbench.data.folders import NAME, clear_leftovers, data_home
+from skelbench.data.formats import FORMATS, write_pack
+from skelbench.data.importing import import_data
 from skelbench.data.loader import Loader
 from skelbench.data.splits import Split, loso_splits, make_split
-from skelbench.data.store import Meta, Store, verify, write_store
+from skelbench.data.store import Checksum, Meta, Store, checksums, verify, write_store
 from skelbench.errors import ConfigError, DataError
-from skelbench.skeleton.topology import Topology
 
 __all__ = [
     "FORMATS",
+    "Checksum",
     "Description",
     "Listing",
     "Loader",
     "Meta",
     "Split",
     "Store",
+    "checksums",
     "data_home",
     "describe",
     "import_data",
@@ -61,8 +62,12 @@ def load(name: str | Path) -> Store:
         from skelbench.data.playground import playground
 
         return playground(int(size))
-    if isinstance(name, str) and NAME.fullmatch(name) and (data_home() / name).is_dir():
-        return Store(data_home() / name)
+    if isinstance(name, str) and NAME.fullmatch(name):
+        home = data_home().absolute()
+        if not (home / name).is_dir():
+            clear_leftovers(home / name)  # puts a dataset back whose replacement was killed
+        if (home / name).is_dir():
+            return Store(home / name)
     path = Path(name).expanduser()
     if not path.is_dir():
         there = ", ".join(row.name for row in list_data().rows) or "none yet"
@@ -70,55 +75,3 @@ def load(name: str | Path) -> Store:
             f"no dataset {text!r} under {data_home()} (there: {there}); bring one in with skelbench.import_data(path, name)"
         )
     return Store(path)
-
-
-def import_data(
-    path: str | Path,
-    name: str,
-    *,
-    format: str | None = None,
-    topology: Topology | str | Path | None = None,
-    overwrite: bool = False,
-    progress: bool = True,
-    **options: Any,
-) -> Store:
-    """Read a dataset in a public format and keep it as a store under :func:`data_home`.
-
-    Args:
-        path: file or folder; :func:`describe` says what is in it without importing.
-        name: of the new dataset, safe as a folder name.
-        format: one of ``skelbench.data.formats.FORMATS``; recognised by content where left out.
-        topology: joints to keep and their order: a Topology, the name of a built-in layout, or a topology JSON. Joints are found by
-            name. The file's own skeleton where left out.
-        overwrite: replace a dataset of that name.
-        progress: show a bar.
-        options: settings of the reader, e.g. ``labels="labels.csv"``; see ``read`` in the module of the format.
-
-    Returns:
-        The new store, opened. On any error, nothing is left behind.
-
-    Raises:
-        DataError: unsafe or taken name, no such file, unknown format, or bad content; the message names file and line, or the clip.
-        ConfigError: an option the reader does not have.
-    """
-    if check_name(name) == "playground":
-        raise DataError("the name 'playground' belongs to the built-in set; choose another one")
-    target = data_home() / name
-    check_target(target, overwrite=overwrite)
-    with open_source(Path(path).expanduser(), format=format, topology=topology, **options) as source:
-        return write_store(
-            target,
-            source.clips,
-            classes=source.classes,
-            bodies=source.bodies,
-            provenance=source.provenance,
-            licence=source.licence,
-            attribution=source.attribution,
-            presets=source.presets,
-            splits=source.splits,
-            extra=source.extra,
-            units=source.units,
-            overwrite=overwrite,
-            progress=progress,
-            total=source.total,
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import zipfile
 from collections.abc import Mapping
@@ -13,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from skelbench.errors import DataError
+from skelbench.skeleton.normalise import PRESETS
 from skelbench.skeleton.topology import Topology
 
 FORMAT, VERSION = "skelbench-store", 1
+SEAL = "sha256"  # of everything else in meta.json
 ABOUT = ("subject", "camera", "setup", "group")  # columns every store has
 COLUMNS = ("start", "length", "label", *ABOUT)
 ID = re.compile(r"[^\x00-\x1f\x7f/\\<>&\"'`]{1,200}")
@@ -53,6 +56,14 @@ class Meta:
     checksums: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def up(self) -> str:
+        """Which way up the coordinates point: "y", "z" or "-y" (positions in a picture), as the player wants to know it."""
+        if self.extra.get("image"):
+            return "-y"
+        preset = PRESETS.get(self.presets[-1]) if self.presets else None
+        return "z" if preset is not None and preset.vertical == 2 else "y"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON form; ``Meta.from_dict`` reads it back."""
         fields = {k: getattr(self, k) for k in self.__dataclass_fields__}
@@ -86,6 +97,11 @@ class Meta:
         values = {k: table[k] for k in kinds}
         values |= {k: tuple(table[k]) for k in ("classes", "presets")} | {"topology": Topology.from_dict(table["topology"])}
         return cls(**values)
+
+
+def seal_of(table: Mapping[str, Any]) -> str:
+    """sha256 of what ``meta.json`` says, whatever the order of its keys and its line ends."""
+    return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
 
 def map_frames(path: Path) -> np.ndarray:

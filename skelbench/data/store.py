@@ -14,7 +14,8 @@ import functools
 import hashlib
 import html
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from skelbench.data.container import Meta, index_checksum, map_frames, read_index
+from skelbench.data.container import SEAL, Meta, index_checksum, map_frames, read_index, seal_of
 from skelbench.data.folders import check_name, check_target, new_folder, read_json
 from skelbench.data.rules import compact
 from skelbench.data.writing import FrameWriter
-from skelbench.errors import DataError
+from skelbench.errors import DataError, SkelbenchError
 from skelbench.skeleton.clip import Batch, Clip, batch_of
 from skelbench.skeleton.topology import Topology
 
@@ -92,6 +93,11 @@ class Store:
         return int(self.frames.shape[3])
 
     @property
+    def up(self) -> str:
+        """Which way up the coordinates point: "y"; "z" after some normalisations; "-y" for positions in a picture."""
+        return self.meta.up
+
+    @property
     def labels(self) -> np.ndarray:
         """(N,) class per clip, -1 unknown."""
         return self.index["label"]
@@ -124,6 +130,7 @@ class Store:
             label=int(self.labels[row]),
             id=self.ids[row],
             about={k: int(v[row]) for k, v in self.index.items() if k not in ("start", "length", "label")},
+            up=self.up,
         )
 
     def __iter__(self) -> Iterator[Clip]:
@@ -193,18 +200,44 @@ def verify(store: Store) -> None:
     """Read everything once and compare with the checksums in ``meta.json``.
 
     Raises:
-        DataError: frames or table are not what was written; the message names the file.
+        DataError: frames, table or ``meta.json`` are not what was written; the message names the file.
     """
+    for sum in checksums(store):
+        if not sum.good:
+            raise DataError(f"{sum.file}: checksum is {sum.found[:12]}..., meta.json says {str(sum.wanted)[:12]}...; import again")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checksum:
+    """Of one file of a store: sha256 as it is and as it was when written (None: not written down)."""
+
+    file: Path
+    found: str
+    wanted: str | None
+
+    @property
+    def good(self) -> bool:
+        return self.found == self.wanted
+
+    def __str__(self) -> str:
+        return f"{self.file.name:<10} {'unchanged' if self.good else 'CHANGED'}  sha256 {self.found}"
+
+
+def checksums(store: Store) -> list[Checksum]:
+    """Read every file of a store once: frames, table, description."""
     digest = hashlib.sha256()
     step = max(1, (1 << 24) // store.frames[0].nbytes)
     for at in range(0, len(store.frames), step):
         digest.update(np.ascontiguousarray(store.frames[at : at + step]).tobytes())
     with np.load(store.path / "index.npz", allow_pickle=False) as arrays:
         table = index_checksum({k: arrays[k] for k in arrays.files})
-    for file, key, found in (("clips.npy", "clips", digest.hexdigest()), ("index.npz", "index", table)):
-        wanted = store.meta.checksums.get(key)
-        if found != wanted:
-            raise DataError(f"{store.path / file}: checksum is {found[:12]}..., meta.json says {str(wanted)[:12]}...; import again")
+    words = read_json(store.path / "meta.json")
+    known, seal = store.meta.checksums, words.pop(SEAL, None)
+    return [
+        Checksum(file=store.path / "clips.npy", found=digest.hexdigest(), wanted=known.get("clips")),
+        Checksum(file=store.path / "index.npz", found=table, wanted=known.get("index")),
+        Checksum(file=store.path / "meta.json", found=seal_of(words), wanted=seal),
+    ]
 
 
 def write_store(
@@ -224,6 +257,7 @@ def write_store(
     overwrite: bool = False,
     progress: bool = False,
     total: int | None = None,
+    check: Callable[[Store], object] | None = None,
 ) -> Store:
     """Write clips as a store; the folder appears whole or not at all.
 
@@ -247,6 +281,7 @@ def write_store(
         overwrite: replace a dataset that is there already.
         progress: show a bar.
         total: number of clips, for the progress bar.
+        check: looks at the finished store before it takes its place; what it raises undoes everything.
 
     Returns:
         The store, opened.
@@ -286,6 +321,20 @@ def write_store(
             checksums={"clips": writer.digest.hexdigest(), "index": index_checksum(columns)},
             extra=extra,
         )
-        text = json.dumps(meta.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
-        (folder / "meta.json").write_text(text, encoding="utf-8")
+        table = meta.to_dict()
+        try:
+            text = json.dumps({**table, SEAL: seal_of(table)}, indent=1, ensure_ascii=False, allow_nan=False).encode()
+        except ValueError as error:  # half of a surrogate pair in a name, NaN in a note
+            raise DataError(f"{path.name}: what the source says of itself cannot be written as JSON ({error})") from error
+        (folder / "meta.json").write_bytes(text)
+        if check is not None:
+            _look(check, folder, path)
     return Store(path)
+
+
+def _look(check: Callable[[Store], object], folder: Path, path: Path) -> None:
+    """Let somebody look at a store that stands in ``folder`` still; an error names the place it was meant for."""
+    try:
+        check(Store(folder))
+    except SkelbenchError as error:
+        raise type(error)(str(error).replace(str(folder.resolve()), str(path)).replace(str(folder), str(path))) from error

@@ -29,6 +29,7 @@ class Clip:
         label: class index, -1 unknown.
         id: name of the clip in its store.
         about: subject, camera, setup, class_name ... whatever the source says.
+        up: which way up the coordinates point: "y", "z", or "-y" for positions in a picture. Views draw the clip accordingly.
     """
 
     joints: np.ndarray
@@ -37,6 +38,7 @@ class Clip:
     label: int = -1
     id: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
+    up: str = "y"
 
     def __post_init__(self) -> None:
         shape = self.joints.shape

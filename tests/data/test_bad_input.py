@@ -41,12 +41,14 @@ def test_nothing_there(home, tmp_path, unchanged):
     for path, match in (
         ("gone", r"gone: no such file or folder"),
         ("empty", "empty: the folder is empty"),
-        ("other", r"other: not in a format that can be read; known are: .npz with meta.json \(pack\), .bvh"),
-        ("other/notes.txt", "notes.txt: not in a format that can be read"),
+        ("other", r"other: not in a format that can be read; a folder of 1 .txt file \(e.g. notes.txt: begins with 'dear'\)"),
+        ("other/notes.txt", "notes.txt: not in a format that can be read; a .txt file, begins with 'dear'"),
     ):
-        for ask in (lambda p: import_data(p, "new", progress=False), describe):
+        with pytest.raises(DataError, match=match):
+            import_data(tmp_path / path, "new", progress=False)
+        if "other" not in path:  # what lies there can at least be described
             with pytest.raises(DataError, match=match):
-                ask(tmp_path / path)
+                describe(tmp_path / path)
         for format in FORMATS:
             with pytest.raises(DataError, match=r"no such file|holds no|wanted one .npz file"):
                 import_data(tmp_path / path, "new", format=format, progress=False)
@@ -60,8 +62,14 @@ def test_nothing_there(home, tmp_path, unchanged):
 def test_a_name_that_is_taken(home, takes, unchanged):
     store = import_data(takes, "mine", progress=False, scale=1.0)
     unchanged()
-    with pytest.raises(DataError, match="mine exists already; choose another name, or pass overwrite=True"):
-        import_data(takes, "mine", progress=False, scale=1.0)
+    hint = "; choose another name, or pass overwrite=True to replace it"
+    for why, again in (
+        ("made from another source and other settings", lambda: import_data(takes / "run", "mine", progress=False)),
+        ("made from another source", lambda: import_data(takes / "run", "mine", progress=False, scale=1.0)),
+        ("made from other settings", lambda: import_data(takes, "mine", progress=False, scale=2.0)),
+    ):
+        with pytest.raises(DataError, match=f"mine exists already, {why}{hint}"):
+            again()
     unchanged()
     again = import_data(takes / "run", "mine", progress=False, scale=1.0, overwrite=True)
     assert len(store) == 6 and len(again) == 3 == len(load("mine"))
@@ -72,8 +80,8 @@ def test_a_name_that_is_taken(home, takes, unchanged):
 
 
 def test_formats_by_name(home, takes, unchanged):
-    assert recognise(takes) == "bvh" and set(FORMATS) == {"pack", "bvh", "acclaim"}
-    with pytest.raises(ConfigError, match="no format called 'mp4'; there are: pack, bvh, acclaim"):
+    assert recognise(takes) == "bvh" and {"pack", "bvh", "acclaim"} <= set(FORMATS)
+    with pytest.raises(ConfigError, match=r"no format called 'mp4'; there are: pack, .*bvh, acclaim"):
         import_data(takes, "x", format="mp4", progress=False)
     (takes / "walk" / "walk_0.amc").write_text("")
     with pytest.raises(DataError, match="holds several formats, bvh and acclaim; say which one with format="):

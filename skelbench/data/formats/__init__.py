@@ -10,36 +10,63 @@ from types import ModuleType
 from typing import Any
 
 from skelbench.data.formats import acclaim, bvh, pack
+from skelbench.data.formats.found import seen
 from skelbench.data.formats.pack import write_pack
 from skelbench.data.formats.source import Source
 from skelbench.errors import ConfigError, DataError
 from skelbench.skeleton.topology import Topology, topologies
 from skelbench.skeleton.topology import topology as find_topology
 
-FORMATS: dict[str, ModuleType] = {"pack": pack, "bvh": bvh, "acclaim": acclaim}
+FORMATS: dict[str, ModuleType] = {
+    "pack": pack,
+    "bvh": bvh,
+    "acclaim": acclaim,
+}
+# Asked in this order. A pack may have its raw files in folders below it; the last three are ways to bring own data and fit much.
+FIRST, LAST = ("pack",), ("landmarks", "arrays", "table")
 
-__all__ = ["FORMATS", "Source", "open_source", "recognise", "write_pack"]
+__all__ = ["FORMATS", "Source", "open_source", "reader_options", "recognise", "write_pack"]
 
 
 def recognise(path: Path) -> str:
     """Name of the format of a file or folder.
 
     Raises:
-        DataError: nothing there, no format fits, or several do.
+        DataError: nothing there, no format fits, or several do; the message says what was found.
     """
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     if path.is_dir() and not any(path.iterdir()):
         raise DataError(f"{path}: the folder is empty")
-    if pack.sniff(path):  # its raw files may lie in folders below
-        return "pack"
-    found = [name for name, module in FORMATS.items() if module.sniff(path)]
+    if path.is_dir() and (path / "clips.npy").is_file() and (path / "meta.json").is_file():
+        raise DataError(f"{path}: a dataset of skelbench already; skelbench.load opens it, skelbench.data.write_pack hands it on")
+    found = fitting(path)
     if len(found) == 1:
         return found[0]
-    known = ".npz with meta.json (pack), .bvh (bvh), .asf with .amc (acclaim)"
     if not found:
-        raise DataError(f"{path}: not in a format that can be read; known are: {known}")
+        raise DataError(f"{path}: not in a format that can be read; {seen(path)}. Known are: {', '.join(FORMATS)}")
     raise DataError(f"{path}: holds several formats, {' and '.join(found)}; say which one with format=")
+
+
+def fitting(path: Path) -> list[str]:
+    """The formats that fit best: one, none, or several that nothing sets apart."""
+    for name in FIRST:
+        if FORMATS[name].sniff(path):
+            return [name]
+    found = [name for name, module in FORMATS.items() if name not in (*FIRST, *LAST) and module.sniff(path)]
+    return found or [name for name in LAST if name in FORMATS and FORMATS[name].sniff(path)][:1]
+
+
+def reader_options(format: str) -> dict[str, inspect.Parameter]:
+    """What the reader of a format can be told beside the path and the topology.
+
+    Raises:
+        ConfigError: no such format.
+    """
+    if format not in FORMATS:
+        raise ConfigError(f"no format called {format!r}; there are: {', '.join(FORMATS)}")
+    parameters = inspect.signature(FORMATS[format].read).parameters
+    return {k: p for k, p in parameters.items() if k not in ("path", "topology")}
 
 
 @contextmanager
@@ -52,13 +79,12 @@ def open_source(
         DataError: see :func:`recognise` and the reader.
         ConfigError: unknown format, or an option the reader does not have.
     """
-    if format is not None and format not in FORMATS:
-        raise ConfigError(f"no format called {format!r}; there are: {', '.join(FORMATS)}")
+    known = reader_options(format) if format is not None else {}
     name = format or recognise(path)
-    known = [k for k in inspect.signature(FORMATS[name].read).parameters if k not in ("path", "topology")]
+    known = known or reader_options(name)
     odd = [k for k in options if k not in known]
     if odd:
-        raise ConfigError(f"the reader of {name!r} has no option {odd[0]!r}; it has: {', '.join(known)}")
+        raise ConfigError(f"the reader of {name!r} has no option {odd[0]!r}; it has: {', '.join(known) or 'none'}")
     source = FORMATS[name].read(path, topology=_topology(topology), **options)
     with closing(source.clips):
         yield source

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from skelbench.data.formats.on_disk import LIMIT, whole_file
 from skelbench.errors import DataError
 
-LIMIT = 256 << 20  # bytes; a clip has under one million, the largest lists of labels some tens of millions
 DEPTH = 32  # brackets inside each other; the formats here need six
 STRING = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?', re.DOTALL)  # matches what it begins with, so the search never goes back
 CONSTANT = re.compile(rb"-?Infinity|NaN")
@@ -34,7 +34,7 @@ def load_json(path: Path, *, limit: int = LIMIT, depth: int = DEPTH, nan: bool =
         DataError: not readable, too large, nested too deeply, not UTF-8, not JSON, one of those tokens without ``nan``, a key twice
             in one object, or half of a surrogate pair. The message holds file and, where there is one, line.
     """
-    data = _bytes(path, limit)
+    data = whole_file(path, limit=limit)
     bare = STRING.sub(b'""', data)  # brackets and tokens inside strings do not count
     _check_depth(path, bare, depth)
     found = CONSTANT.search(bare)
@@ -87,19 +87,6 @@ def number_array(value: Any, shape: Sequence[int | None], where: str) -> np.ndar
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
         raise DataError(f"{where}: {_odd(value, shape, ())}; wanted numbers, {wanted}")
     return array
-
-
-def _bytes(path: Path, limit: int) -> bytes:
-    try:
-        if path.exists() and not path.is_file():
-            raise DataError(f"{path}: is not a file")
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    if len(data) > limit:
-        raise DataError(f"{path}: {path.stat().st_size} bytes are more than is read at once ({limit}); is it the right file?")
-    return data
 
 
 def _check_depth(path: Path, bare: bytes, depth: int) -> None:

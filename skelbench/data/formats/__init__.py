@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from skelbench.data.formats import acclaim, bvh, pack
+from skelbench.data.formats import acclaim, bvh, pack, uiprmd
 from skelbench.data.formats.found import seen
 from skelbench.data.formats.pack import write_pack
 from skelbench.data.formats.source import Source
@@ -21,6 +21,7 @@ FORMATS: dict[str, ModuleType] = {
     "pack": pack,
     "bvh": bvh,
     "acclaim": acclaim,
+    "uiprmd": uiprmd,
 }
 # Asked in this order. A pack may have its raw files in folders below it; the last three are ways to bring own data and fit much.
 FIRST, LAST = ("pack",), ("landmarks", "arrays", "table")

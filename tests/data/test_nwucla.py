@@ -77,7 +77,7 @@ def test_describe(folder):
     facts = nwucla.describe(folder)
     assert facts["clips"] == 18 and facts["views"] == [1, 2, 3] and "kinect_v1_20, 20 joints" in facts["skeleton"]
     assert facts["missing"][0].startswith("1466 of the 1484 official clips, the first is a01_s01_e00_v01.json")
-    assert set(facts["options"]) == {"fps"}
+    assert set(facts["options"]) == {"topology", "fps"}
     assert nwucla.describe(next(folder.iterdir()))["missing"] == []
 
 
@@ -133,5 +133,5 @@ def test_names_that_do_not_fit(folder, tmp_path):
     shutil.copy(folder / "a01_s02_e01_v01.json", folder / "x" / "a01_s02_e01_v01.json")
     with pytest.raises(DataError, match=r"the same clip as .*; keep one of them"):
         nwucla.read(folder)
-    with pytest.raises(DataError, match="fps must be above zero"):
+    with pytest.raises(DataError, match="fps must be a number above zero"):
         nwucla.read(folder / "x", fps=0)

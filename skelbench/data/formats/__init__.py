@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from skelbench.data.formats import acclaim, bvh, pack, uiprmd
+from skelbench.data.formats import acclaim, bvh, nwucla, pack, uiprmd
 from skelbench.data.formats.found import seen
 from skelbench.data.formats.pack import write_pack
 from skelbench.data.formats.source import Source
@@ -21,12 +21,13 @@ FORMATS: dict[str, ModuleType] = {
     "pack": pack,
     "bvh": bvh,
     "acclaim": acclaim,
+    "nwucla": nwucla,
     "uiprmd": uiprmd,
 }
 # Asked in this order. A pack may have its raw files in folders below it; the last three are ways to bring own data and fit much.
 FIRST, LAST = ("pack",), ("landmarks", "arrays", "table")
 
-__all__ = ["FORMATS", "Source", "open_source", "reader_options", "recognise", "write_pack"]
+__all__ = ["FORMATS", "Source", "open_source", "reader_options", "recognise", "write_pack", "writer"]
 
 
 def recognise(path: Path) -> str:
@@ -68,6 +69,18 @@ def reader_options(format: str) -> dict[str, inspect.Parameter]:
         raise ConfigError(f"no format called {format!r}; there are: {', '.join(FORMATS)}")
     parameters = inspect.signature(FORMATS[format].read).parameters
     return {k: p for k, p in parameters.items() if k not in ("path", "topology")}
+
+
+def writer(format: str) -> Callable[..., Path]:
+    """What writes a store in a format: ``write_pack`` and its like, called with (store, folder, overwrite=False).
+
+    Raises:
+        ConfigError: no such format, or one that is only read.
+    """
+    there = {name: getattr(module, f"write_{name}") for name, module in FORMATS.items() if hasattr(module, f"write_{name}")}
+    if format not in there:
+        raise ConfigError(f"cannot write {format!r}; there are: {', '.join(there)}")
+    return there[format]
 
 
 @contextmanager

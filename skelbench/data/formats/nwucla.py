@@ -18,7 +18,7 @@ import numpy as np
 
 from skelbench.data.formats.json_text import load_json, number_array
 from skelbench.data.formats.on_disk import files_named, holds
-from skelbench.data.formats.source import Source, pick_joints
+from skelbench.data.formats.source import Source, check_positive, options_of, pick_joints
 from skelbench.data.tables import table
 from skelbench.errors import DataError
 from skelbench.skeleton.clip import Clip
@@ -28,7 +28,6 @@ from skelbench.skeleton.topology import topology as find_topology
 NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)\.json")
 LAYOUT = "kinect_v1_20"
 LIMIT = 32 << 20  # bytes of a file; the longest clip has a quarter of a million
-OPTIONS = {"fps": "frames a second, which the files do not state (default 30)"}
 
 
 def sniff(path: Path) -> bool:
@@ -53,7 +52,7 @@ def describe(path: Path) -> dict[str, Any]:
         "views": views,
         "splits": ["xview"],
         "missing": _absent(path, files),
-        "options": OPTIONS,
+        "options": options_of(read),
     }
 
 
@@ -69,8 +68,7 @@ def read(path: Path, *, topology: Topology | None = None, fps: float = 30.0) -> 
         DataError: no such file there, two of one name, an action that is none of the ten, or a damaged file.
     """
     files = _files(path)
-    if not 0 < fps < 1e4:
-        raise DataError(f"fps must be above zero, got {fps}")
+    check_positive("fps", fps, "a number")
     layout = topology or find_topology(LAYOUT)
     keep = pick_joints(find_topology(LAYOUT).joints, layout, str(path))
     labels = [_label(f) for f in files]

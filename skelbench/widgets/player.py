@@ -13,6 +13,7 @@ from skelbench.errors import ConfigError
 from skelbench.skeleton.clip import Clip
 from skelbench.skeleton.topology import Topology
 from skelbench.widgets.filmstrip import PITCH, YAW, filmstrip
+from skelbench.widgets.modules import PLAYER, source
 from skelbench.widgets.paced import PacedWidget
 from skelbench.widgets.scene import Clips, Colour, clips_of, scene_of
 
@@ -49,7 +50,7 @@ class SkeletonPlayer(PacedWidget):
         0
     """
 
-    _esm = Path(__file__).with_name("player.js")
+    _esm = source(*PLAYER)
 
     _scene = traitlets.Dict().tag(sync=True)
     _clock = traitlets.Unicode().tag(sync=True)

@@ -18,6 +18,7 @@ from skelbench.data.store import Store
 from skelbench.errors import ConfigError, DataError
 from skelbench.evaluate.report import Table
 from skelbench.explain.positives import PositiveStudy
+from skelbench.widgets.modules import HERE, PLAYER, source
 from skelbench.widgets.report_parts import (
     FEWEST_FRAMES,
     Embedding,
@@ -34,7 +35,6 @@ from skelbench.widgets.report_parts import (
 __all__ = ["Embedding", "write_report"]
 
 HARDNESS = (0.0, 0.2, 1.0)  # easiest, the paper's, every positive on the boundary
-HERE = Path(__file__).parent
 TRAINING = {
     False: "No label is learned from; the 1-NN curve only looks on.",
     True: "No label is learned from. Where HaLP's second stage begins, its own term appears and the curves part.",
@@ -128,7 +128,7 @@ def _add_clips(data: dict[str, Any], clips: Store, embedding: Embedding | None, 
 def _fixed_bytes(data: dict[str, Any]) -> int:
     return (
         len(_plotly())
-        + sum((HERE / name).stat().st_size for name in ("player.js", "report.js", "report.css"))
+        + sum((HERE / name).stat().st_size for name in (*PLAYER, "report.js", "report.css"))
         + len(_json(data))
         + 60_000
     )
@@ -178,7 +178,7 @@ def _page(
         "made": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
         "data": _json(data),
         "plotly": _plotly(),
-        "player": (HERE / "player.js").read_text(encoding="utf-8"),
+        "player": source(*PLAYER),
         "script": (HERE / "report.js").read_text(encoding="utf-8"),
     }
     template = (HERE / "report.html").read_text(encoding="utf-8")

@@ -149,19 +149,26 @@ def turned(joints: np.ndarray, topology: Topology) -> np.ndarray:
     are seen from the side, the first one at the left. Flat skeletons, those without pairs, and bodies whose left and right lie
     above each other stay as they are.
     """
+    cos, sin = turn_of(joints, topology)
+    if (cos, sin) == (1.0, 0.0):
+        return joints
+    x, z = joints[..., 0], joints[..., 2]
+    return np.stack([cos * x + sin * z, joints[..., 1], cos * z - sin * x], axis=-1).astype(np.float32)
+
+
+def turn_of(joints: np.ndarray, topology: Topology) -> tuple[float, float]:
+    """Cosine and sine of the turn that ``turned`` makes; (1, 0) where it leaves the clip as it is."""
     across = _between_bodies(joints)
     seen = np.flatnonzero(np.isfinite(joints[:, 0]).all(axis=(1, 2)))
     if topology.dims < 3 or not len(seen):
-        return joints
+        return 1.0, 0.0
     if across is None and topology.pairs:
         pairs = np.array(topology.pairs)
         across = (joints[seen[0], 0, pairs[:, 0]] - joints[seen[0], 0, pairs[:, 1]]).mean(axis=0)  # towards the body's left
     length = float(np.hypot(across[0], across[2])) if across is not None else 0.0
     if across is None or length < 1e-6:
-        return joints
-    cos, sin = across[0] / length, across[2] / length
-    x, z = joints[..., 0], joints[..., 2]
-    return np.stack([cos * x + sin * z, joints[..., 1], cos * z - sin * x], axis=-1).astype(np.float32)
+        return 1.0, 0.0
+    return float(across[0] / length), float(across[2] / length)
 
 
 def _between_bodies(joints: np.ndarray) -> np.ndarray | None:

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fixture, load } from "./modules.mjs";
+import { fixture, load, PLAYER, source } from "./modules.mjs";
 
-const player = await load("player.js");
+const player = await load(...PLAYER);
 const given = fixture();
 const close = (a, b, tolerance = 1e-6) => assert.ok(Math.abs(a - b) <= tolerance, `${a} is not ${b}`);
 
@@ -138,13 +138,29 @@ test("paced: the latest of many calls runs, the last one is never lost", async (
   assert.ok(seen.length < 10);
 });
 
-test("the file can be pasted into a script of a page", async () => {
-  const { readFileSync } = await import("node:fs");
-  for (const name of ["player.js", "positive_lab.js", "embedding_map.js"]) {
-    const text = readFileSync(new URL(`../../../skelbench/widgets/${name}`, import.meta.url), "utf8");
-    assert.ok(!/<\/script/i.test(text), name);
-    assert.ok(!/innerHTML|insertAdjacentHTML|document\.write|\beval\(/.test(text), name);
-    assert.ok(!/https?:\/\/(?!www\.w3\.org\/2000\/svg)/.test(text), name);
-    assert.ok(!/^import /m.test(text), name);
+test("the nearest joint of a pose is found within reach, and an absent body never", () => {
+  const screen = new Float32Array([10, 10, 0, 1, 14, 10, 5, 1, NaN, NaN, NaN, NaN]);
+  assert.equal(player.nearestJoint(screen, 11, 10, 9), 0);
+  assert.equal(player.nearestJoint(screen, 13, 10, 9), 1);
+  assert.equal(player.nearestJoint(screen, 40, 40, 9), -1);
+});
+
+test("some bodies of a clip make a clip of their own", () => {
+  const joints = Float32Array.from({ length: 2 * 3 * 2 * 3 }, (_, i) => i); // 2 frames, 3 bodies, 2 joints
+  const clip = { frames: 2, bodies: 3, V: 2, fps: 30, joints, heat: 1, colour: 1 };
+  const last = player.bodiesOf(clip, 1, 3);
+  assert.deepEqual([last.bodies, last.heat, last.colour], [2, null, null]);
+  assert.deepEqual([...last.joints], [...joints.slice(6, 18), ...joints.slice(24, 36)]);
+  assert.deepEqual([...player.bodiesOf(clip, 0, 1).joints], [...joints.slice(0, 6), ...joints.slice(18, 24)]);
+});
+
+test("the files can be pasted into a script of a page", () => {
+  for (const names of [PLAYER, ["positive_lab.js"], ["embedding_map.js"]]) {
+    const text = source(...names);
+    assert.ok(!/<\/script/i.test(text), names);
+    assert.ok(!/innerHTML|insertAdjacentHTML|document\.write|\beval\(/.test(text), names);
+    assert.ok(!/https?:\/\/(?!www\.w3\.org\/2000\/svg)/.test(text), names);
+    assert.ok(!/^import /m.test(text), names);
+    assert.equal(text.match(/^export default /gm).length, 1, names);
   }
 });

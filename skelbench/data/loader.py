@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from skelbench.data.normalised import picture_sizes
 from skelbench.data.store import Store, gather
 from skelbench.errors import ConfigError, DataError
 from skelbench.skeleton.clip import Batch, batch_of
-from skelbench.skeleton.normalise import preset as find_preset
+from skelbench.skeleton.normalise import to_apply
 
 CACHE_BYTES = 256 << 20  # normalised clips up to this size stay in memory
 CHUNK = 256  # clips normalised at a time while the cache is filled
@@ -26,13 +27,15 @@ class Loader:
         store: where the clips are.
         rows: which of them, in the order of ``batches()``.
         batch_size: N; the last batch may be smaller.
-        preset: normalisation, a name in ``skelbench.skeleton.normalise.PRESETS``.
+        preset: normalisation, a name in ``skelbench.skeleton.normalise.PRESETS``. Clips that were stored with it are left as they
+            are (:func:`skelbench.skeleton.normalise.to_apply`). Where it drops frames, clips are as long as what is left of them.
         shuffle: whether ``epoch`` draws a new order.
         drop_last: leave out a last batch that is smaller than the others (``epoch`` only).
         cache: keep normalised clips where they fit.
 
     Raises:
-        ConfigError: no such preset, a batch size below 1, or ``drop_last`` with fewer clips than one batch.
+        ConfigError: no such preset, a store that was normalised in another way, a batch size below 1, or ``drop_last`` with fewer
+            clips than one batch.
         DataError: no rows, or rows outside the store.
     """
 
@@ -48,16 +51,16 @@ class Loader:
         cache: bool = True,
     ) -> None:
         self.store, self.batch_size, self.shuffle, self.drop_last = store, batch_size, shuffle, drop_last
-        self.preset = find_preset(preset)
+        self.preset = to_apply(preset, store.meta.presets, where=repr(store.meta.name))
         self.rows = np.asarray(rows, np.int64)
         if self.rows.ndim != 1 or not len(self.rows) or self.rows.min() < 0 or self.rows.max() >= len(store):
             raise DataError(f"a loader needs rows between 0 and {len(store) - 1}, at least one; got shape {self.rows.shape}")
         if batch_size < 1 or (drop_last and batch_size > len(self.rows)):
             raise ConfigError(f"batch_size {batch_size} does not fit {len(self.rows)} clips (drop_last={drop_last})")
-        self._lengths = store.index["length"][self.rows]  # (n,)
-        self._starts = np.concatenate([[0], np.cumsum(self._lengths)[:-1]])  # in the cached frames
+        self._lengths = np.zeros(0, np.int64)  # (n,) of the clips in the cache
+        self._starts = np.zeros(0, np.int64)  # (n,) their first frames in the cache
         self._cached: np.ndarray | None = None  # (sum of lengths, M, V, C)
-        self._keep = cache and int(self._lengths.sum()) * store.frames[0].nbytes <= CACHE_BYTES
+        self._keep = cache and int(store.index["length"][self.rows].sum()) * store.frames[0].nbytes <= CACHE_BYTES
 
     def __len__(self) -> int:
         """Batches in one ``epoch``."""
@@ -82,34 +85,34 @@ class Loader:
 
     def _batch(self, which: np.ndarray) -> Batch:
         """The clips at these positions of ``rows``."""
-        lengths, rows = self._lengths[which], self.rows[which]
+        rows = self.rows[which]
         if not self._keep:
-            raw = self.store.batch(rows)
-            return self._normalised(raw, self.preset.apply(raw.joints, raw.lengths, self.store.topology))
+            return self._normalised(rows)
         if self._cached is None:
-            self._cached = self._fill()
+            self._fill()
+        assert self._cached is not None
+        lengths = self._lengths[which]
         joints = gather(self._cached, self._starts[which], lengths)
         ids = [self.store.ids[r] for r in rows]
         return batch_of(joints, lengths=lengths, labels=self.store.labels[rows], ids=ids, rows=rows)
 
-    def _fill(self) -> np.ndarray:
-        cached = np.empty((int(self._lengths.sum()), *self.store.frames.shape[1:]), np.float32)
-        for at in range(0, len(self.rows), CHUNK):
-            raw = self.store.batch(self.rows[at : at + CHUNK])
-            joints = (
-                self.preset.apply(raw.joints, raw.lengths, self.store.topology).permute(0, 2, 4, 3, 1).numpy()
-            )  # (N, T, M, V, C)
-            inside = np.arange(joints.shape[1]) < raw.lengths.numpy()[:, None]  # (N, T)
-            start = self._starts[at]
-            cached[start : start + int(raw.lengths.sum())] = joints[inside]
-        return cached
+    def _fill(self) -> None:
+        store, n = self.store, len(self.rows)
+        cached = np.empty((int(store.index["length"][self.rows].sum()), *store.frames.shape[1:]), np.float32)
+        lengths = np.zeros(n, np.int64)
+        end = 0
+        for at in range(0, n, CHUNK):
+            batch = self._normalised(self.rows[at : at + CHUNK])
+            joints, own = batch.joints.permute(0, 2, 4, 3, 1).numpy(), batch.lengths.numpy()  # (N, T, M, V, C)
+            start, end = end, end + int(own.sum())
+            cached[start:end] = joints[np.arange(joints.shape[1]) < own[:, None]]
+            lengths[at : at + CHUNK] = own
+        self._lengths, self._starts, self._cached = lengths, np.cumsum(lengths) - lengths, cached[:end]
 
-    def _normalised(self, raw: Batch, joints: torch.Tensor) -> Batch:
-        return Batch(
-            joints=joints,
-            lengths=raw.lengths,
-            present=(joints != 0).any(dim=3).any(dim=1),
-            labels=raw.labels,
-            ids=raw.ids,
-            rows=raw.rows,
-        )
+    def _normalised(self, rows: np.ndarray) -> Batch:
+        """These clips of the store, normalised and padded to the longest of what is left of them."""
+        raw = self.store.batch(rows)
+        columns: dict[str, np.ndarray] = {k: self.store.index[k][rows] for k in ("width", "height") if k in self.store.index}
+        size = picture_sizes(len(rows), columns, self.store.meta.units)
+        joints, lengths = self.preset.run(raw.joints, raw.lengths, self.store.topology, size=size)
+        return raw.with_joints(joints[:, :, : int(lengths.max())], lengths=lengths)

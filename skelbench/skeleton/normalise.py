@@ -1,22 +1,70 @@
 """Named recipes that bring clips of any camera into one frame of reference, each for a whole padded batch at once.
 
-``isc`` is what ISC (ACM MM 2021) and HaLP (CVPR 2023) train on: null frames filled, every frame centred on the spine of the
-first body, spine turned to +z, shoulders turned to +x. No scale is touched.
+The same clip is a different tensor in every code base of the field. Published accuracies belong to one of them:
+
+| preset | bodies | frames without a body | origin | turn, unit | lone body's partner | frames |
+|---|---|---|---|---|---|---|
+| none | of the store | kept | camera | | | |
+| stgcn | first two in the file | kept | camera | | zeros | 300, padded |
+| isc, agcn | most energy | filled by replay | spine, each frame | upright | zeros | 300, replayed; 64, resized |
+| ctrgcn, psumnet | tracks, no noise | kept | spine, frame 0 | | zeros | 300, padded; 64, resized |
+| ctrgcn120 | tracks, no noise | kept | spine, frame 0 | | a copy | 300, padded; 64, resized |
+| pyskl, brl | tracks, no noise | dropped | spine, frame 0 | upright | zeros | 100 (brl 64), drawn |
+| pyskl2d, pyskl2d_auto | of the file | kept | middle of picture, box | half of it | zeros | 100, drawn |
+| kinetics | best score a frame | kept | middle of picture | | zeros | 300, padded |
+| nwucla | one | kept | spine, frame 0 | axes to -1 .. 1 | | 52, evenly |
+| shrec | one hand | kept | wrist, frame 0 | wrist to finger | | 180, padded |
+| mamp_pku | slots of the file | kept | camera | | zeros | 300, cut; 120, resized |
+
+"Upright" is frame 0 with the spine along z and the shoulders along x. Frame 0 is the first one in which body 0 is seen.
+
+``run`` does origin, size and turn, and drops frames. Which bodies are kept is decided when a dataset is read (``persons``); how
+many frames a network sees is for the method (``length`` says what is published, :mod:`skelbench.skeleton.sampling` does it).
+
+A dataset may be stored normalised; ``meta.presets`` then names the preset. It is not applied again, and asking for another one is
+refused: :func:`to_apply`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
-import torch
 from torch import Tensor
 
 from skelbench.errors import ConfigError, DataError
-from skelbench.skeleton.clip import check_joints, check_lengths, frame_mask
+from skelbench.skeleton import preset_steps as steps
+from skelbench.skeleton.clip import check_joints, check_lengths
+from skelbench.skeleton.geometry import centre_per_frame, fill_null_frames, minimal_rotation, rotate_to
+from skelbench.skeleton.preset_steps import Steps
 from skelbench.skeleton.topology import Topology
 
-SMALLEST = 1e-6  # a turn whose axis or angle is smaller than this is no turn (published constant)
+__all__ = [
+    "PRESETS",
+    "Length",
+    "Preset",
+    "centre_per_frame",
+    "fill_null_frames",
+    "minimal_rotation",
+    "preset",
+    "rotate_to",
+    "to_apply",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Length:
+    """One step that brings clips to a common length.
+
+    Attributes:
+        rule: ``pad`` with zeros, ``replay`` from the start, ``cut`` off the end, ``crop_resize`` a stretch linearly, draw frames
+            ``uniform``-ly from equal parts, or take them ``evenly``.
+        frames: the length.
+    """
+
+    rule: Literal["pad", "replay", "cut", "crop_resize", "uniform", "evenly"]
+    frames: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,134 +75,158 @@ class Preset:
         name: key in ``PRESETS``.
         doc: one line for people.
         lateral: coordinate that runs from the left to the right shoulder afterwards; what a mirror negates.
-        vertical: coordinate that points up afterwards; what a turn of the body turns about.
-        steps: the work, ``(joints (N, C, T, V, M), lengths (N,), topology) -> joints``.
+        vertical: coordinate that points up afterwards (down in pictures); what a turn of the body turns about.
+        steps: the work, ``(joints (N, C, T, V, M), lengths (N,), topology, size (N, 2) or None) -> (joints, lengths)``.
+        persons: rule by which bodies are chosen where a file has more, a key of ``skelbench.skeleton.persons.PERSONS``; None keeps
+            those of the source.
+        gaps: what happens to frames without a body: ``kept``, ``filled`` or ``dropped``.
+        second: the second body of a clip of one: ``zeros`` or ``copy``; None where there is no second.
+        length: published steps to a common length.
+        units: of the coordinates afterwards; empty: as before.
+        picture: uses the size of the picture, where it is known.
+        empty: clips without any body are ``kept`` or ``dropped`` when a dataset is imported.
     """
 
     name: str
     doc: str
     lateral: int = 0
     vertical: int = 1
-    steps: Callable[[Tensor, Tensor, Topology], Tensor]
+    steps: Steps
+    persons: str | None = None
+    gaps: Literal["kept", "filled", "dropped"] = "kept"
+    second: Literal["zeros", "copy"] | None = None
+    length: tuple[Length, ...] = ()
+    units: str = ""
+    picture: bool = False
+    empty: Literal["kept", "dropped"] = "kept"
 
-    def apply(self, joints: Tensor, lengths: Tensor, topology: Topology) -> Tensor:
-        """Normalised joints, same shape, dtype and device; frames at and after a clip's length are zero.
+    def run(self, joints: Tensor, lengths: Tensor, topology: Topology, *, size: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Normalised joints, same shape, dtype and device, and how many frames each clip has now.
+
+        Frames at and after a clip's new length are zero. Presets that drop frames move the others to the front.
 
         Args:
-            joints: (N, C, T, V, M).
+            joints: (N, C, T, V, M); with C = dims + 1 the last channel is a score and stays as it is.
             lengths: (N,), frames each clip has before the padding.
             topology: names the joints that centring and turning need.
+            size: (N, 2), width and height of the picture in the units of the coordinates; 0 unknown.
 
         Raises:
-            DataError: shapes do not fit each other or the topology, or a length is outside 0..T.
+            DataError: shapes do not fit each other or the topology, a length is outside 0..T, or the topology or the clips lack
+                what the preset needs.
         """
         check_joints(joints, topology)
         check_lengths(joints, lengths)
-        return self.steps(joints, lengths, topology)
+        if size is not None and size.shape != (joints.shape[0], 2):
+            raise DataError(
+                f"sizes of pictures have shape {tuple(size.shape)}, wanted ({joints.shape[0]}, 2): width and height a clip"
+            )
+        return self.steps(joints, lengths, topology, size if self.picture else None)
+
+    def apply(self, joints: Tensor, lengths: Tensor, topology: Topology, *, size: Tensor | None = None) -> Tensor:
+        """The joints of :meth:`run`, for presets that drop no frames, or where the lengths do not matter."""
+        return self.run(joints, lengths, topology, size=size)[0]
 
 
-def fill_null_frames(x: Tensor, lengths: Tensor) -> Tensor:
-    """Close the gaps that a body leaves when the sensor loses it, body by body (N, C, T, V, M).
-
-    A body whose first frame is null has all its null frames removed and the rest moved to the front. Then the null tail, up to
-    the clip's length, is filled by repeating what stands before it, cyclically. Null frames inside stay when frame 0 is there.
-
-    Args:
-        x: joints (N, C, T, V, M); null = all coordinates of the body zero in that frame.
-        lengths: (N,), frames each clip has before the padding.
-    """
-    T = x.shape[2]
-    if x.numel() == 0:
-        return x
-    inside = frame_mask(lengths, T).to(x.device)  # (N, T)
-    seen = (x != 0).any(dim=1).any(dim=2) & inside[:, :, None]  # (N, T, M)
-    t = torch.arange(T, device=x.device)[None, :, None]  # (1, T, 1)
-    first = seen[:, :1]  # (N, 1, M)
-    packed = torch.argsort(~seen, dim=1, stable=True).to(t.dtype)  # (N, T, M) seen frames, in order, before the others
-    last = torch.where(seen, t, -1).amax(dim=1, keepdim=True)  # (N, 1, M)
-    prefix = torch.where(first, last + 1, seen.sum(dim=1, keepdim=True))  # (N, 1, M) frames before the tail
-    prefix = torch.where(last < 0, T, prefix)  # a body that is never there has nothing to repeat
-    source = torch.where(first, t, packed).gather(1, t % prefix)  # (N, T, M)
-    moved = ((source != t) & inside[:, :, None]).flatten(1).any(1).nonzero()[:, 0]  # clips that have a gap; most have none
-    if len(moved):
-        index = source[moved][:, None, :, None, :].expand_as(x[moved])
-        x = x.index_copy(0, moved, x[moved].gather(2, index))
-    return x if bool(inside.all()) else x * inside[:, None, :, None, None]
+_RESIZED = Length(rule="crop_resize", frames=64)
+_PAD300 = Length(rule="pad", frames=300)
 
 
-def centre_per_frame(x: Tensor, joint: int) -> Tensor:
-    """Subtract one joint of the first body, frame by frame, from all bodies (N, C, T, V, M).
-
-    The walk through the room is removed; a second body is seen from the first. A joint whose coordinates sum to 0 (absent) is 0
-    afterwards, as published. Where the first body is absent, zeros are subtracted: the second body stays where it stood.
-    """
-    there = x.unbind(1)
-    total = there[0]
-    for coordinate in there[1:]:  # a fixed order of additions: exact zeros must not depend on how a kernel sums
-        total = total + coordinate
-    return (x - x[:, :, :, joint : joint + 1, :1]) * (total != 0)[:, None]
-
-
-def minimal_rotation(v: Tensor, u: Tensor) -> Tensor:
-    """Smallest rotation R with ``R v`` along ``u`` (N, 3, 3); about ``v x u``, by the angle between them.
-
-    Identity where the axis (``v x u`` with ``u`` of unit length) or the angle is below 1e-6: also for ``v`` = 0, and for ``v``
-    exactly opposite to ``u``, where no smallest rotation exists.
-
-    Args:
-        v: (N, 3), any length.
-        u: (3,) or (N, 3), unit length.
-    """
-    u = u.expand_as(v)
-    axis = torch.linalg.cross(v, u)  # (N, 3)
-    length = torch.linalg.vector_norm(v, dim=1, keepdim=True)
-    w = axis / length.clamp_min(torch.finfo(v.dtype).tiny)  # sine of the angle times the unit axis
-    sine, cosine = torch.linalg.vector_norm(w, dim=1), (v * u).sum(1) / length[:, 0].clamp_min(torch.finfo(v.dtype).tiny)
-    still = (torch.linalg.vector_norm(axis, dim=1) < SMALLEST) | (torch.atan2(sine, cosine) < SMALLEST)
-    # R = I + [w] + [w]^2 (1 - cos) / sin^2, without an arccos: it loses half the digits near 0. (1 - cos) / sin^2 = 1 / (1 + cos).
-    factor = torch.where(cosine >= 0, 1 / (1 + cosine).clamp_min(SMALLEST), (1 - cosine) / (sine * sine).clamp_min(SMALLEST**3))
-    zero = torch.zeros_like(sine)
-    cross = torch.stack([zero, -w[:, 2], w[:, 1], w[:, 2], zero, -w[:, 0], -w[:, 1], w[:, 0], zero], 1).view(-1, 3, 3)
-    eye = torch.eye(3, dtype=v.dtype, device=v.device)
-    return torch.where(still[:, None, None], eye, eye + cross + factor[:, None, None] * (cross @ cross))
-
-
-def rotate_to(x: Tensor, pair: tuple[int, int], axis: int) -> Tensor:
-    """Turn whole clips by the minimal rotation that puts ``pair[1] - pair[0]`` of body 0 in frame 0 on +axis (N, 3, T, V, M)."""
-    v = x[:, :, 0, pair[1], 0] - x[:, :, 0, pair[0], 0]  # (N, 3)
-    u = torch.eye(3, dtype=x.dtype, device=x.device)[axis]
-    return torch.matmul(minimal_rotation(v, u), x.flatten(2)).view_as(x)
-
-
-def _isc(x: Tensor, lengths: Tensor, topology: Topology) -> Tensor:
-    if x.shape[1] > topology.dims:
-        raise DataError(
-            f"preset 'isc': the clips have {x.shape[1]} coordinates, topology {topology.name!r} has {topology.dims}; "
-            f"a score is not a coordinate, leave it out"
-        )
-    x = centre_per_frame(fill_null_frames(x, lengths), topology.center)
-    if x.shape[1] == 3 and x.shape[2] > 0:
-        if topology.spine:
-            x = rotate_to(x, topology.spine, 2)
-        if topology.shoulders:  # not restricted to a turn about z: afterwards the shoulders are exactly x, the spine only nearly z
-            x = rotate_to(x, topology.shoulders, 0)
-    return x
-
-
-def _none(x: Tensor, lengths: Tensor, topology: Topology) -> Tensor:
-    inside = frame_mask(lengths, x.shape[2]).to(x.device)
-    return x if bool(inside.all()) else x * inside[:, None, :, None, None]
-
-
-PRESETS: dict[str, Preset] = {
-    "none": Preset(name="none", doc="as recorded: metres in the sensor's frame, y up", steps=_none),
-    "isc": Preset(
+def _all() -> list[Preset]:
+    recorded = "as recorded: metres in the sensor's frame, y up"
+    isc = Preset(
         name="isc",
         doc="null frames filled, each frame centred on the spine, spine to +z, shoulders to +x (ISC, HaLP)",
         vertical=2,
-        steps=_isc,
-    ),
-}
+        steps=steps.isc,
+        persons="agcn",
+        gaps="filled",
+        second="zeros",
+        length=(Length(rule="replay", frames=300), _RESIZED),
+    )
+    ctrgcn = Preset(
+        name="ctrgcn",
+        doc="centred on the spine of the first frame, no turn (CTR-GCN, NTU 60); a lone body's partner is zeros",
+        steps=steps.ctrgcn,
+        persons="ctrgcn",
+        second="zeros",
+        length=(_PAD300, _RESIZED),
+    )
+    copied = "as ctrgcn, a lone body stands in both slots (CTR-GCN, NTU 120)"
+    pyskl = Preset(
+        name="pyskl",
+        doc="frames without body 0 dropped, centred on the spine of the first, spine to +z, shoulders to +x (PYSKL, 3D)",
+        vertical=2,
+        steps=steps.pyskl,
+        persons="pyskl",
+        gaps="dropped",
+        second="zeros",
+        length=(Length(rule="uniform", frames=100),),
+    )
+    picture = Preset(
+        name="pyskl2d",
+        doc="pixels of the picture to -1 .. 1, joints of no score to 0 (PYSKL, 2D)",
+        steps=steps.pyskl2d,
+        second="zeros",
+        length=pyskl.length,
+        units="half picture",
+        picture=True,
+    )
+    box = "the box of a clip's joints to -1 .. 1, joints of no score to 0 (PYSKL, 2D, no picture size)"
+    return [
+        Preset(name="none", doc=recorded, steps=steps.as_recorded),
+        isc,
+        replace(isc, name="agcn", doc="the same as isc, under the name of 2s-AGCN"),
+        Preset(
+            name="stgcn",
+            doc=f"{recorded} (ST-GCN)",
+            steps=steps.as_recorded,
+            persons="stgcn",
+            second="zeros",
+            length=(_PAD300,),
+        ),
+        ctrgcn,
+        replace(ctrgcn, name="ctrgcn120", doc=copied, steps=steps.ctrgcn120, second="copy", persons="ctrgcn120"),
+        replace(ctrgcn, name="psumnet", doc="as ctrgcn (PSUMNet); for NTU 120 take ctrgcn120, for hands shrec", length=(_RESIZED,)),
+        pyskl,
+        replace(pyskl, name="brl", doc="as pyskl, 64 frames (BRL)", length=(Length(rule="uniform", frames=64),)),
+        picture,
+        replace(picture, name="pyskl2d_auto", doc=box, steps=steps.pyskl2d_auto, units="half box"),
+        Preset(
+            name="kinetics",
+            doc="middle of the picture to 0, joints of score 0 to 0 (ST-GCN, Kinetics skeletons)",
+            steps=steps.kinetics,
+            second="zeros",
+            length=(_PAD300,),
+            units="image",
+            picture=True,
+        ),
+        Preset(
+            name="nwucla",
+            doc="centred on the spine of frame 0, every axis to -1 .. 1 (CTR-GCN, NW-UCLA)",
+            steps=steps.nwucla,
+            length=(Length(rule="evenly", frames=52),),
+            units="half range of the clip",
+        ),
+        Preset(
+            name="shrec",
+            doc="wrist of frame 0 to 0, wrist to middle finger as unit (DSTA-Net and PSUMNet, SHREC'17)",
+            steps=steps.shrec,
+            length=(Length(rule="pad", frames=180),),
+            units="wrist to middle finger",
+        ),
+        Preset(
+            name="mamp_pku",
+            doc="as recorded, cut at 300 frames (MAMP, PKU-MMD)",
+            steps=steps.mamp_pku,
+            second="zeros",
+            length=(Length(rule="cut", frames=300), Length(rule="crop_resize", frames=120)),
+            empty="dropped",
+        ),
+    ]
+
+
+PRESETS: dict[str, Preset] = {p.name: p for p in _all()}
 
 
 def preset(name: str) -> Preset:
@@ -162,3 +234,31 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         raise ConfigError(f"no preset called {name!r}; there are: {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def to_apply(name: str, baked: Sequence[str], *, where: str) -> Preset:
+    """What is left to do for clips that were stored with the presets ``baked``, when preset ``name`` is wanted.
+
+    Nothing where the store has it already under this or an equal name (``agcn`` is ``isc``), or where ``none`` is asked for: the
+    clips come as they are stored, and the axes are those of the stored preset. Entries of ``baked`` that are no preset of this
+    module (free notes of a source) and those that only record coordinates as they are, do not count.
+
+    Args:
+        name: preset wanted.
+        baked: ``meta.presets`` of the store.
+        where: names the store in the message.
+
+    Raises:
+        ConfigError: no such preset, or the store was normalised in another way.
+    """
+    wanted = preset(name)
+    there = [PRESETS[b] for b in baked if b in PRESETS and PRESETS[b].steps is not steps.as_recorded]
+    if not there:
+        return wanted
+    last = there[-1]
+    if wanted.steps not in (last.steps, steps.as_recorded):
+        raise ConfigError(
+            f"{where} was stored with the preset {last.name!r}, so {name!r} cannot be applied; "
+            f"pass normalise={last.name!r} (or 'none'), or import the dataset again without a preset"
+        )
+    return replace(last, name=name, steps=steps.as_recorded)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from skelbench.data.catalogue import Description, Listing, describe, list_data
+from skelbench.data.catalogue import Listing, list_data
+from skelbench.data.description import Description, describe
 from skelbench.data.folders import NAME, clear_leftovers, data_home
 from skelbench.data.formats import FORMATS, write_pack
 from skelbench.data.importing import import_data

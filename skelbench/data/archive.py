@@ -34,13 +34,13 @@ def unpacked(path: Path, *, near: Path | None = None) -> Iterator[Path]:
         near: folder to unpack in; that of temporary files where left out.
 
     Yields:
-        The folder; its only file or only folder where there is just one.
+        A folder called like the archive, without folders around all there is; or the file, where there is just one.
 
     Raises:
         DataError: not an archive, damaged, encrypted, a member with a name that leads elsewhere, or larger than the disk has room.
     """
     with scratch(near or Path(tempfile.gettempdir())) as folder:
-        root = folder / path.stem
+        root = folder / "members"
         root.mkdir()
         try:
             with zipfile.ZipFile(path) as archive:
@@ -52,7 +52,8 @@ def unpacked(path: Path, *, near: Path | None = None) -> Iterator[Path]:
         inside = list(root.iterdir())
         while len(inside) == 1 and inside[0].is_dir():
             inside = list((root := inside[0]).iterdir())
-        yield inside[0] if len(inside) == 1 else root
+        (folder / "called").mkdir()
+        yield inside[0] if len(inside) == 1 else root.rename(folder / "called" / path.stem)
 
 
 def size_of(path: Path) -> int:

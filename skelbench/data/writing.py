@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, BinaryIO
+from array import array
+from typing import BinaryIO
 
 import numpy as np
 
@@ -12,6 +13,44 @@ from skelbench.errors import DataError
 from skelbench.skeleton.clip import Clip
 
 HEADER = 128  # bytes of clips.npy before the frames; the shape is filled in at the end
+
+
+class Column:
+    """One value a clip, eight bytes each however many clips there are; words are kept once."""
+
+    def __init__(self) -> None:
+        self.values = array("q")
+        self.words: dict[str, int] = {}
+        self.worded = array("q")  # rows that hold the number of a word; empty for a column of numbers, as most are
+
+    def put(self, row: int, value: int | str, where: str) -> None:
+        """Set the value of a row; rows that were left out are -1."""
+        self.values.extend([-1] * (row - len(self.values)))
+        if isinstance(value, str):
+            self.worded.append(row)
+            value = self.words.setdefault(value, len(self.words))
+        if not -(1 << 63) <= value < 1 << 63:
+            raise DataError(f"{where}: {value} is a larger number than can be kept")
+        self.values.append(int(value))
+
+    def finish(self, rows: int) -> tuple[np.ndarray, list[str]]:
+        """The column (rows,) and what its numbers stand for: nothing where all values are numbers, written as such or as words."""
+        self.values.extend([-1] * (rows - len(self.values)))
+        values = np.array(self.values, np.int64)
+        if not self.words:
+            return values, []
+        worded = np.array(self.worded, np.int64)
+        given = list(self.words)
+        if all(w.isdecimal() and len(w) < 19 for w in given):
+            values[worded] = np.array([int(w) for w in given], np.int64)[values[worded]]
+            return values, []
+        known: dict[str, int] = {}
+        spoken = set(self.worded)
+        numbered = [
+            -1 if v == -1 and n not in spoken else known.setdefault(given[v] if n in spoken else str(v), len(known))
+            for n, v in enumerate(values.tolist())
+        ]
+        return np.array(numbered, np.int64), list(known)
 
 
 class FrameWriter:
@@ -23,23 +62,25 @@ class FrameWriter:
         self.frames = 0
         self.first: Clip | None = None
         self.ids: dict[str, None] = {}
-        self.rows: list[dict[str, Any]] = []
+        self.columns: dict[str, Column] = {key: Column() for key in ("start", "length", "label", *ABOUT)}
         file.write(bytes(HEADER))
 
     def append(self, clip: Clip) -> None:
         if self.first is None:
             self.first = clip
             self.bodies = self.bodies or clip.joints.shape[1]
-        id = clip.id or f"{len(self.rows):06d}"
+        id = clip.id or f"{len(self.ids):06d}"
         joints = self._checked(clip, f"clip {id!r}")
         if id in self.ids:
             raise DataError(f"clip {id!r} stands twice; every clip needs a name of its own")
+        row = {k: v for k, v in clip.about.items() if isinstance(v, int | np.integer) or (k in ABOUT and isinstance(v, str))}
+        row |= {"start": self.frames, "length": len(joints), "label": int(clip.label)}
+        for key, value in row.items():
+            self.columns.setdefault(key, Column()).put(len(self.ids), value, f"clip {id!r}, column {key!r}")
         self.ids[id] = None
         data = np.ascontiguousarray(joints).tobytes()
         self.file.write(data)
         self.digest.update(data)
-        about = {k: v for k, v in clip.about.items() if isinstance(v, int | np.integer) or (k in ABOUT and isinstance(v, str))}
-        self.rows.append({**about, "start": self.frames, "length": len(joints), "label": int(clip.label)})
         self.frames += len(joints)
 
     def _checked(self, clip: Clip, name: str) -> np.ndarray:
@@ -79,17 +120,10 @@ class FrameWriter:
 
     def table(self) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
         """Columns of index.npz, and the words that were numbered: column -> words."""
-        keys = dict.fromkeys(["start", "length", "label", *ABOUT, *(k for row in self.rows for k in row)])
         columns, names = {}, {}
-        for key in keys:
-            values = [row.get(key, -1) for row in self.rows]
-            if all(v == -1 or (str(v).isdecimal() and len(str(v)) < 19) for v in values):
-                values = [int(v) for v in values]
-            elif any(isinstance(v, str) for v in values):
-                known = {v: n for n, v in enumerate(dict.fromkeys(str(v) for v in values if v != -1))}
-                names[key] = list(known)
-                values = [known.get(str(v), -1) for v in values]
-            columns[key] = np.asarray(values, np.int64)
+        for key, column in self.columns.items():
+            columns[key], words = column.finish(len(self.ids))
+            names |= {key: words} if words else {}
         group = columns["group"]
         alone = np.flatnonzero(group < 0)
         group[alone] = max(0, int(group.max()) + 1) + np.arange(len(alone))

@@ -281,7 +281,7 @@ def test_two_archives_in_a_folder(tmp_path):
 
 def test_a_description(tmp_path):
     told = describe(put(tmp_path / "toy"))
-    assert told.facts["samples"] == 4 and told.facts["classes"] == ["up", "down"] and "20 at 25 fps" in str(told)
+    assert told.facts["clips"] == 4 and told.facts["classes"] == ["up", "down"] and "20 at 25 fps" in str(told)
 
 
 @pytest.mark.skipif("SKELBENCH_REALDATA" not in os.environ, reason="needs the folder of real data packs")

@@ -43,7 +43,7 @@ import numpy as np
 
 from skelbench.data.folders import check_name, new_folder
 from skelbench.data.formats.pack_file import ARRAYS, Pack, check_columns, load_columns, open_pack, unpack
-from skelbench.data.formats.source import Source, Take, clip_of, pick_joints
+from skelbench.data.formats.source import Source, Take, clip_of, options_of, pick_joints
 from skelbench.data.store import Store
 from skelbench.errors import DataError
 from skelbench.skeleton.clip import Clip
@@ -84,14 +84,16 @@ def describe(path: Path) -> dict[str, Any]:
     meta, shape = pack.meta, pack.shapes["joints"]
     return {
         "title": meta.get("title", pack.npz.stem),
-        "samples": pack.shapes["starts"][0],
-        "frames": f"{shape[0]} at {pack.fps:g} fps",
+        "clips": pack.shapes["starts"][0],
         "classes": list(pack.classes),
-        "joints": list(pack.topology.joints),
+        "skeleton": f"{pack.topology.name}, {pack.topology.V} joints: {', '.join(pack.topology.joints)}",
         "bodies": shape[1] if len(shape) == 4 else 1,
+        "frames": f"{shape[0]} at {pack.fps:g} fps",
         "columns": [k for k in pack.shapes if k not in ARRAYS],
-        "splits": list(pack.meta.get("splits", {})) or "none listed",
+        "splits": [k for k, v in pack.meta.get("splits", {}).items() if isinstance(v, dict)] or "none listed",
         "licence": str(meta.get("licence", "not stated")),
+        "missing": [],
+        "options": options_of(read),
     }
 
 

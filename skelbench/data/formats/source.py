@@ -84,7 +84,7 @@ def find_takes(path: Path, suffix: str, *, labels: str | Path | None = None) -> 
     files = motion_files(path, suffix)
     if not files:
         raise DataError(f"{path}: holds no {suffix} file")
-    ids = _ids(files, root)
+    ids = clip_ids(files, root)
     if labels is not None:
         return _takes_of_csv(Path(labels).expanduser(), files, ids, root)
     folders = [f.parent.name if f.parent != root else "" for f in files]
@@ -109,7 +109,7 @@ def motion_files(path: Path, suffix: str) -> list[Path]:
     return sorted(found, key=lambda f: f.relative_to(path).as_posix())
 
 
-def _ids(files: Sequence[Path], root: Path) -> list[str]:
+def clip_ids(files: Sequence[Path], root: Path) -> list[str]:
     """File names without ending; with their folders where two would be the same."""
     stems = [f.stem for f in files]
     if len(set(stems)) < len(stems):

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from skelbench.data.formats import acclaim, bvh, nwucla, pack, uiprmd
+from skelbench.data.formats import acclaim, bvh, kinetics, nwucla, pack, pku, uiprmd
 from skelbench.data.formats.found import seen
 from skelbench.data.formats.pack import write_pack
 from skelbench.data.formats.source import Source
@@ -22,7 +22,9 @@ FORMATS: dict[str, ModuleType] = {
     "bvh": bvh,
     "acclaim": acclaim,
     "nwucla": nwucla,
+    "pku": pku,
     "uiprmd": uiprmd,
+    "kinetics": kinetics,
 }
 # Asked in this order. A pack may have its raw files in folders below it; the last three are ways to bring own data and fit much.
 FIRST, LAST = ("pack",), ("landmarks", "arrays", "table")

@@ -53,7 +53,7 @@ def describe(path: Path) -> dict[str, Any]:
         DataError: no clip there, or a label file or the first clip is damaged.
     """
     clips = _Clips(path, None)
-    joints = _joints(load_json(clips.files[0]), clips.files[0], bodies=2, most=5)
+    joints = _joints(_clip(clips.files[0]), clips.files[0], bodies=2, most=5)
     lacking = [] if clips.lists else ["kinetics_train_label.json and kinetics_val_label.json (labels are read from the clips)"]
     return {
         "clips": len(clips.files),
@@ -110,7 +110,7 @@ def read(
 
     def clips() -> Iterator[Clip]:
         for file, id, label in zip(found.files, found.ids, known, strict=True):
-            table = load_json(file)
+            table = _clip(file)
             joints = _joints(table, file, bodies=bodies, most=most)
             own = _label(table, str(file))
             if own is not None and label is not None and own != label[:2]:
@@ -242,17 +242,21 @@ def _tail_label(file: Path) -> Known | None:
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from error
     found = ENDS.search(tail)
-    label = (found[1].strip(), int(found[2])) if found else _label(load_json(file), str(file))
+    label = (found[1].strip(), int(found[2])) if found else _label(_clip(file), str(file))
     return (*label, str(file)) if label else None
 
 
-def _joints(table: Any, file: Path, *, bodies: int, most: int) -> np.ndarray | None:
-    """Joints (T, M, 18, 3) of a clip, float64; None where nobody is in any frame."""
-    entries = table.get("data") if isinstance(table, dict) else None
-    if not isinstance(entries, list):
+def _clip(file: Path) -> dict[str, Any]:
+    table = load_json(file)
+    if not isinstance(table, dict) or not isinstance(table.get("data"), list):
         raise DataError(f"{file}: a clip is an object with 'data', a list of frames")
+    return table
+
+
+def _joints(table: dict[str, Any], file: Path, *, bodies: int, most: int) -> np.ndarray | None:
+    """Joints (T, M, 18, 3) of a clip, float64; None where nobody is in any frame."""
     numbers, at, poses, scores = [], [], [], []
-    for n, entry in enumerate(entries):
+    for n, entry in enumerate(table["data"]):
         number = entry.get("frame_index") if isinstance(entry, dict) else None
         people = entry.get("skeleton") if isinstance(entry, dict) else None
         if type(number) is not int or not 0 <= number < 1 << 31 or not isinstance(people, list):

@@ -10,16 +10,20 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from skelbench.data.archive import is_archive, unpacked
 from skelbench.data.folders import check_name, check_target, clear_leftovers, data_home
-from skelbench.data.formats import fitting, open_source
+from skelbench.data.formats import FORMATS, fitting, open_source, reader_options, recognise
 from skelbench.data.formats.source import Source
+from skelbench.data.normalised import normalised_clips
 from skelbench.data.splits import make_split
 from skelbench.data.store import Store, write_store
 from skelbench.errors import DataError
+from skelbench.skeleton.normalise import preset as find_preset
+from skelbench.skeleton.normalise import to_apply
 from skelbench.skeleton.topology import Topology
 
 BESIDE = {".json", ".asf", ".csv", ".pkl", ".txt"}  # files that may belong to a file beside them
@@ -74,7 +78,9 @@ def import_data(
             print(f"{name}: already there, unchanged")
         return store
     check_target(target, overwrite=overwrite)
-    with _opened(place, format=format, topology=topology, **options) as source:
+    with _opened(place, format=format, topology=topology, persons=_persons(preset), options=options) as source:
+        if preset and preset != "none":
+            source = _normalised(source, preset, name)
         return write_store(
             target,
             source.clips,
@@ -90,24 +96,50 @@ def import_data(
             overwrite=overwrite,
             progress=progress,
             total=source.total,
-            check=(lambda store: _check_split(store, split)) if split else None,
+            check=(lambda store: make_split(store, split)) if split else None,
         )
 
 
+def _persons(preset: str | None) -> str | None:
+    """The rule by which a preset chooses persons, if it has one."""
+    return find_preset(preset).persons if preset else None
+
+
+def _normalised(source: Source, preset: str, name: str) -> Source:
+    """The source with its clips on their way through a preset.
+
+    Raises:
+        ConfigError: the source says that its clips went through another one.
+    """
+    before, todo = len(source.presets), to_apply(preset, source.presets, where=repr(name))
+    clips = normalised_clips(source.clips, todo, bodies=source.bodies, units=source.units)
+    baked = source.presets if before and preset in source.presets else (*source.presets, preset)
+    bodies = 2 if todo.second == "copy" and source.bodies == 1 else source.bodies
+    return replace(source, clips=clips, bodies=bodies, presets=baked, units=todo.units or source.units)
+
+
 @contextmanager
-def _opened(path: Path, *, format: str | None, **more: Any) -> Iterator[Source]:
-    """The source at a path; an archive that no reader takes as it is, is unpacked first."""
-    if is_archive(path) and format is None and not fitting(path):
-        with unpacked(path, near=data_home()) as inside, open_source(inside, **more) as source:
-            yield source
-    else:
-        with open_source(path, format=format, **more) as source:
-            yield source
+def _opened(
+    path: Path, *, format: str | None, topology: Topology | str | Path | None, persons: str | None, options: Mapping[str, Any]
+) -> Iterator[Source]:
+    """The source at a path; an archive that no reader takes as it is, is unpacked first.
 
-
-def _check_split(store: Store, split: str) -> None:
-    """Raises DataError or ConfigError where the new dataset cannot be parted so."""
-    make_split(store, split)
+    Args:
+        path: file, folder or archive.
+        format: None to recognise it.
+        topology: as in :func:`import_data`.
+        persons: rule for choosing persons, for readers that have one and were not told otherwise in ``options``.
+        options: of the reader.
+    """
+    if is_archive(path) and not (FORMATS[format].sniff(path) if format in FORMATS else fitting(path)):
+        with unpacked(path, near=data_home()) as inside:
+            with _opened(inside, format=format, topology=topology, persons=persons, options=options) as source:
+                yield source
+        return
+    found = format or recognise(path)
+    rule = {"persons": persons} if persons and "persons" in reader_options(found) else {}
+    with open_source(path, format=found, topology=topology, **{**rule, **options}) as source:
+        yield source
 
 
 def _same(target: Path, stamp: Mapping[str, Any]) -> Store:

@@ -23,15 +23,15 @@ class Column:
         self.words: dict[str, int] = {}
         self.worded = array("q")  # rows that hold the number of a word; empty for a column of numbers, as most are
 
-    def put(self, row: int, value: int | str, where: str) -> None:
+    def put(self, row: int, value: int | np.integer | str, where: str) -> None:
         """Set the value of a row; rows that were left out are -1."""
         self.values.extend([-1] * (row - len(self.values)))
         if isinstance(value, str):
             self.worded.append(row)
-            value = self.words.setdefault(value, len(self.words))
-        if not -(1 << 63) <= value < 1 << 63:
+        number = self.words.setdefault(value, len(self.words)) if isinstance(value, str) else int(value)
+        if not -(1 << 63) <= number < 1 << 63:
             raise DataError(f"{where}: {value} is a larger number than can be kept")
-        self.values.append(int(value))
+        self.values.append(number)
 
     def finish(self, rows: int) -> tuple[np.ndarray, list[str]]:
         """The column (rows,) and what its numbers stand for: nothing where all values are numbers, written as such or as words."""
@@ -120,7 +120,8 @@ class FrameWriter:
 
     def table(self) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
         """Columns of index.npz, and the words that were numbered: column -> words."""
-        columns, names = {}, {}
+        columns: dict[str, np.ndarray] = {}
+        names: dict[str, list[str]] = {}
         for key, column in self.columns.items():
             columns[key], words = column.finish(len(self.ids))
             names |= {key: words} if words else {}

@@ -12,10 +12,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from skelbench.data import checksums, import_data, load
+from skelbench.data import checksums, import_data, load, write_pack, write_store
 from skelbench.data.archive import unpacked
+from skelbench.data.formats import bvh
 from skelbench.data.formats.options import option_words, parse_options
 from skelbench.errors import ConfigError, DataError
+from skelbench.skeleton.normalise import preset
 
 BVH = """HIERARCHY
 ROOT hips
@@ -122,6 +124,51 @@ def test_a_split_is_checked_and_kept(home, tmp_path, unchanged):
         import_data(folder, "mine", split="nonsense", progress=False)
     unchanged()
     assert import_data(folder, "mine", split="cross_subject", progress=False).meta.extra["split"] == "cross_subject"
+
+
+# A normalisation that is baked in
+
+
+@pytest.mark.parametrize("chunk", [2, 64])
+def test_a_preset_is_what_the_loader_would_have_done(chunk, home, tmp_path, make, monkeypatch):
+    monkeypatch.setattr("skelbench.data.normalised.CHUNK", chunk)
+    given = write_pack(write_store(tmp_path / "given", make(), classes=("a", "b", "c")), tmp_path / "pack")
+    plain = import_data(given, "plain", progress=False)
+    for name, up in (("isc", "z"), ("pyskl", "z"), ("ctrgcn", "y"), ("ctrgcn120", "y")):
+        baked = import_data(given, name, preset=name, progress=False)
+        assert baked.meta.presets == (name,) and baked.up == up == baked[0].up and plain.up == plain[0].up == "y"
+        assert baked.ids == plain.ids and baked.bodies == 2
+        for row in (0, 7, 11):
+            batch = plain.batch([row])
+            joints, lengths = preset(name).run(batch.joints, batch.lengths, plain.topology)
+            mine = baked.batch([row])
+            assert mine.lengths.tolist() == lengths.tolist()
+            assert np.allclose(mine.joints, joints[:, :, : int(lengths[0])], atol=1e-5)
+    assert import_data(given, "plain", progress=False).meta.presets == ()
+    with pytest.raises(DataError, match="plain exists already, made from other settings"):
+        import_data(given, "plain", preset="isc", progress=False)
+    with pytest.raises(ConfigError, match="no preset called 'iso'"):
+        import_data(given, "more", preset="iso", progress=False)
+    packed = write_pack(load("isc"), tmp_path / "normalised")
+    assert import_data(packed, "again", preset="agcn", progress=False).meta.presets == ("isc", "agcn")
+    with pytest.raises(ConfigError, match="stored with the preset 'isc', so 'pyskl' cannot be applied"):
+        import_data(packed, "twice", preset="pyskl", progress=False)
+
+
+def test_a_preset_tells_the_reader_how_to_choose_persons(home, takes, monkeypatch):
+    """A reader that takes a rule gets that of the preset, unless the user named one."""
+    asked = []
+    real = bvh.read
+
+    def read(path, *, topology=None, scale=None, persons="tracks"):
+        asked.append(persons)
+        return real(path, topology=topology, scale=scale)
+
+    monkeypatch.setattr(bvh, "read", read)
+    bring(takes, "one", preset="ctrgcn")
+    bring(takes, "two", preset="ctrgcn", persons="raw")
+    bring(takes, "three")
+    assert asked == ["ctrgcn", "raw", "tracks"]
 
 
 # Killed in the middle

@@ -88,14 +88,15 @@ def _extract(archive: zipfile.ZipFile, path: Path, root: Path) -> None:
         hidden = any(part.startswith(".") and part != ".." for part in inside.parts) or "__MACOSX" in inside.parts
         if member.is_dir() or hidden:
             continue
-        _check_member(member, inside, path)
+        check_member(member, inside, path)
         target = root.joinpath(*inside.parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(member) as source, target.open("xb") as file:
             shutil.copyfileobj(source, file, 1 << 20)
 
 
-def _check_member(member: zipfile.ZipInfo, inside: PurePosixPath, path: Path) -> None:
+def check_member(member: zipfile.ZipInfo, inside: PurePosixPath, path: Path) -> None:
+    """Raises DataError where a member of an archive must not be unpacked; ``inside`` is its path."""
     name = f"{path}: member {member.filename[:80]!r}"
     if inside.is_absolute() or ".." in inside.parts or ":" in inside.parts[0] or not all(map(str.isprintable, inside.parts)):
         raise DataError(f"{name} has a name that leads out of the archive or cannot be written; unpack it by hand")

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from skelbench.data.formats import acclaim, bvh, kinetics, nwucla, pack, pku, uiprmd
+from skelbench.data.formats import acclaim, bvh, kinetics, nwucla, pack, pku, shrec, uiprmd
 from skelbench.data.formats.found import seen
 from skelbench.data.formats.pack import write_pack
 from skelbench.data.formats.source import Source
@@ -23,6 +23,7 @@ FORMATS: dict[str, ModuleType] = {
     "acclaim": acclaim,
     "nwucla": nwucla,
     "pku": pku,
+    "shrec": shrec,
     "uiprmd": uiprmd,
     "kinetics": kinetics,
 }

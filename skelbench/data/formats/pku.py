@@ -291,7 +291,7 @@ def _cut(recording: Recording, frames: int, base: int, overlap: str, tally: Tall
     where = [f"{recording.labels.name}:{i.line}" for i in recording.intervals]
     spans = np.array([(i.start, i.end) for i in recording.intervals]) - base  # (intervals, 2)
     clamped = np.clip(spans, 0, frames)
-    for n in np.flatnonzero((spans != clamped).any(axis=1)):
+    for n in np.flatnonzero((spans != clamped).any(axis=1)).tolist():
         tally.add("intervals reach beyond their recording and were clamped", f"{where[n]}, {frames} frames")
     owner = np.full(frames, -1)  # the last line that covers a frame
     for n, (first, stop) in enumerate(clamped):

@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 from skelbench.errors import ConfigError
 from skelbench.methods.base import Method, Step
-from skelbench.methods.moco import MoCo, encode
+from skelbench.methods.moco import encode
+from skelbench.nets.agcn import AGCN
+from skelbench.nets.encoders import build_encoder
 from skelbench.nets.gru import GRU
+from skelbench.nets.hcn import HCN
 from skelbench.skeleton.augment import centre_crop_resize
 from skelbench.skeleton.clip import Batch
 from skelbench.skeleton.streams import STREAMS, stream
@@ -34,7 +37,7 @@ class _Floor(Method):
 class RandomEncoder(_Floor):
     """The encoder as it was before the first step.
 
-    Its input BatchNorm stands at mean 0, variance 1, so joints reach the GRU in metres, and no data set has touched it.
+    Its input BatchNorm, where it has one, stands at mean 0, variance 1: joints come in metres, and no data set has touched it.
     """
 
     name: ClassVar[str] = "random"
@@ -43,7 +46,7 @@ class RandomEncoder(_Floor):
     class Config:
         """Which encoder, on which stream."""
 
-        encoder: GRU.Config = field(default_factory=GRU.Config)
+        encoder: GRU.Config | AGCN.Config | HCN.Config = field(default_factory=GRU.Config)
         stream: str = "joint"
         frames: int = 64  # as in HaLP's evaluation crops
 
@@ -51,8 +54,8 @@ class RandomEncoder(_Floor):
             _check(self.stream, self.frames)
 
         @classmethod
-        def of(cls, method: MoCo.Config) -> RandomEncoder.Config:
-            """The floor below a method: same encoder, same stream, same frames."""
+        def of(cls, method: Any) -> RandomEncoder.Config:
+            """The floor below a method with these settings: same encoder, same stream, same frames."""
             return cls(encoder=method.encoder, stream=method.stream, frames=method.views.frames)
 
     def __init__(self, config: Config, encoder: nn.Module, *, width: int, topology: Topology) -> None:
@@ -66,7 +69,8 @@ class RandomEncoder(_Floor):
     def build(
         cls, config: Any, *, topology: Topology, bodies: int, coordinates: int, classes: int, generator: torch.Generator
     ) -> RandomEncoder:
-        encoder = GRU(config.encoder, topology=topology, bodies=bodies, coordinates=coordinates, generator=generator)
+        shape: dict[str, Any] = {"topology": topology, "bodies": bodies, "coordinates": coordinates}
+        encoder = build_encoder(config.encoder, generator=generator, **shape)
         return cls(config, encoder, width=encoder.width, topology=topology)
 
     @property

@@ -63,13 +63,19 @@ def collapse(x: Tensor) -> dict[str, float]:
 
 
 def batch_meters(out: Mapping[str, Any]) -> dict[str, float]:
-    """Meters of one training step from the method's intermediates ``query`` and ``key`` (N, D); empty where it has no query."""
-    query, key = out.get("query"), out.get("key")
-    if not isinstance(query, Tensor) or query.ndim != 2:
-        return {}
-    meters = collapse(query)
-    if isinstance(key, Tensor) and key.shape == query.shape:
-        meters["alignment"] = alignment(query, key)
+    """Meters of one training step from the method's intermediates ``query`` and ``key`` (N, D); empty where it has no query.
+
+    A method with several encoders gives ``query_<name>`` and ``key_<name>`` of the others, and gets ``alignment_<name>`` ...
+    """
+    meters: dict[str, float] = {}
+    for name, query in out.items():
+        if name.partition("_")[0] != "query" or not isinstance(query, Tensor) or query.ndim != 2:
+            continue
+        ending, key = name.removeprefix("query"), out.get(name.replace("query", "key", 1))
+        found = collapse(query)
+        if isinstance(key, Tensor) and key.shape == query.shape:
+            found["alignment"] = alignment(query, key)
+        meters |= {f"{meter}{ending}": value for meter, value in found.items()}
     return meters
 
 

@@ -11,6 +11,7 @@ from skelbench.methods.base import Explanation, Method, Step
 METHODS: dict[str, str] = {
     "moco": "skelbench.methods.moco:MoCo",
     "halp": "skelbench.methods.halp:HaLP",
+    "skeletonmae": "skelbench.methods.skeletonmae:SkeletonMAE",
     "random": "skelbench.methods.floors:RandomEncoder",
     "raw": "skelbench.methods.floors:Raw",
 }

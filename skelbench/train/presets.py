@@ -18,6 +18,7 @@ from skelbench.methods.halp import HaLP
 from skelbench.methods.moco import MoCo
 from skelbench.nets.gru import GRU
 from skelbench.skeleton.augment import Views
+from skelbench.train import presets_isc, presets_skeletonmae
 from skelbench.train.config import Difference, RunConfig, Train, diff, method_class
 
 NAMES = ("smoke", "demo", "paper")
@@ -75,6 +76,8 @@ PRESETS: dict[tuple[str, str], Callable[[], tuple[object, Train]]] = {
     ("halp", "smoke"): halp_smoke,
     ("halp", "demo"): halp_demo,
     ("halp", "paper"): halp_paper,
+    **presets_isc.PRESETS,
+    **presets_skeletonmae.PRESETS,
 }
 
 

@@ -23,7 +23,7 @@ def filmstrip(
     poses: int = 8,
     width: float = 760.0,
     height: float = 130.0,
-    up: str = "y",
+    up: str | None = None,
     face: bool = True,
 ) -> str:
     """Poses of every clip at even distances in time, one row a clip (the first six), as SVG text.
@@ -51,7 +51,7 @@ def filmstrip(
     return svg.document(width, total, body, title="Film strip: " + "; ".join(n for _, n in shown))
 
 
-def _row(clip: Clip, top: float, poses: int, width: float, height: float, *, up: str, face: bool) -> str:
+def _row(clip: Clip, top: float, poses: int, width: float, height: float, *, up: str | None, face: bool) -> str:
     joints = upright(clip, up)
     joints = turned(joints, clip.topology) if face else joints
     finite = joints[np.isfinite(joints).all(axis=3)]

@@ -34,7 +34,8 @@ class SkeletonPlayer(PacedWidget):
         titles: one a clip; clip ids where left out.
         height: of the picture in pixels.
         colour_range: values at the two ends of the colour ramp; those of the data where left out.
-        up: which way up the coordinates point: "y", "z" (normalised clips of the "isc" preset), "-y" (image coordinates).
+        up: which way up the coordinates point: "y", "z" (after presets such as "isc"), "-y" (image coordinates). The clips of a
+            store know; left out, they are believed.
         face: turn every clip for a good look: one body faces the viewer at first, two are seen from the side; False shows it as
             recorded.
         playing: start at once.
@@ -73,7 +74,7 @@ class SkeletonPlayer(PacedWidget):
         titles: Sequence[str] | None = None,
         height: int = 360,
         colour_range: tuple[float, float] | None = None,
-        up: str = "y",
+        up: str | None = None,
         face: bool = True,
         playing: bool = True,
         trail: int = 0,

@@ -55,7 +55,7 @@ def write_report(
     study: PositiveStudy | None = None,
     hardness: Sequence[float] = HARDNESS,
     facts: Mapping[str, Any] | None = None,
-    up: str = "y",
+    up: str | None = None,
     megabytes: float = 12.0,
 ) -> Path:
     """Write a self-contained page: results beside the floors, training curves, the map whose bodies play, hallucinated positives.
@@ -71,7 +71,7 @@ def write_report(
         study: positives of a contrastive method; needs ``clips``.
         hardness: settings that the positives are shown at, ascending.
         facts: what was run: name -> value, or heading -> {name: value}.
-        up: which way up the clips' coordinates point: "y", "z" or "-y".
+        up: which way up the clips' coordinates point: "y", "z" or "-y"; as the store says where left out.
         megabytes: size to stay below. Clips get fewer frames for it (32 at most, 12 at least), then fewer clips are shown.
 
     Returns:
@@ -103,7 +103,7 @@ def write_report(
     return path
 
 
-def _add_clips(data: dict[str, Any], clips: Store, embedding: Embedding | None, *, up: str, budget: int) -> str:
+def _add_clips(data: dict[str, Any], clips: Store, embedding: Embedding | None, *, up: str | None, budget: int) -> str:
     """Put the map and the bodies it plays into the page's data; a sentence where not every clip fits."""
     played = [a["row"] for a in data["positives"]["anchors"]] if data["positives"] else []
     played += [s["nearest"]["row"] for a in data["positives"]["anchors"] for s in a["settings"]] if data["positives"] else []

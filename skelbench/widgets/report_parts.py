@@ -201,7 +201,7 @@ def _others(features: Tensor, k: int) -> list[list[int]]:
     return [[j for j in row if j != i][:k] for i, row in enumerate(found)]
 
 
-def bodies(store: Store, rows: Sequence[int], *, budget: int, up: str = "y") -> dict[str, Any]:
+def bodies(store: Store, rows: Sequence[int], *, budget: int, up: str | None = None) -> dict[str, Any]:
     """Clips as report.js plays them: float16 joints, base64, at most 32 frames each, bodies that never appear left out.
 
     Frames are taken evenly (the player moves in straight lines between them) and as many as fit in ``budget`` bytes.

@@ -74,7 +74,7 @@ def scene_of(
     titles: Sequence[str] | None = None,
     colour: Colour | None = None,
     colour_range: tuple[float, float] | None = None,
-    up: str = "y",
+    up: str | None = None,
     face: bool = True,
 ) -> dict[str, Any]:
     """What player.js draws: ``clips`` (tables), ``data`` (float16 bytes), ``colours`` (bytes), ``range`` (of the colour, or None).
@@ -85,7 +85,7 @@ def scene_of(
         colour: a value a joint: (V,) or (T', V) for all clips, (N, T', V) or a list for each its own; T' rows are stretched over
             the clip. NaN is drawn like the smallest value.
         colour_range: values at the two ends of the ramp; those of the data where left out.
-        up: which way up the coordinates point: "y", "z", or "-y" (image coordinates).
+        up: which way up the coordinates point: "y", "z", or "-y" (image coordinates); as each clip says where left out.
         face: turn every clip for a good look (``turned``); False shows it as recorded.
 
     Raises:
@@ -126,8 +126,9 @@ def plain_scene(clips: Clips, *, topology: Topology | None = None, **more: Any) 
     return {**scene, **{k: base64.b64encode(scene[k]).decode() for k in ("data", "colours")}}
 
 
-def upright(clip: Clip, up: str = "y") -> np.ndarray:
+def upright(clip: Clip, up: str | None = None) -> np.ndarray:
     """Positions (T, M, V, 3), y up, NaN where a body is absent. Flat layouts get z = 0; a confidence column is left out."""
+    up = clip.up if up is None else up
     joints = np.asarray(clip.joints, np.float32)
     coordinates = min(joints.shape[3], clip.topology.dims, 3)
     x = np.zeros((*joints.shape[:3], 3), np.float32)

@@ -14,9 +14,9 @@ VALUES = st.lists(st.one_of(st.none(), st.integers(-3, 12), st.sampled_from(["an
 
 
 def naive(values):
-    """All at once: numbers where every value is one, else words numbered in order of appearance."""
+    """All at once: numbers where every word is one, else words numbered in order of appearance."""
     known = [-1 if v is None else v for v in values]
-    if all(v == -1 or str(v).isdecimal() for v in known) or not any(isinstance(v, str) for v in known):
+    if all(v.isdecimal() for v in known if isinstance(v, str)):
         return [int(v) for v in known], []
     words = list(dict.fromkeys(str(v) for v in known if v != -1))
     return [-1 if v == -1 else words.index(str(v)) for v in known], words

@@ -24,6 +24,7 @@ from skelbench.errors import ConfigError, RunError
 from skelbench.methods.base import Method
 from skelbench.parts.nearest import nearest
 from skelbench.skeleton.clip import Batch
+from skelbench.skeleton.normalise import to_apply
 from skelbench.train.config import RunConfig, Train, method_class
 from skelbench.train.meters import collapse, embed
 
@@ -175,6 +176,7 @@ def prepare(config: RunConfig, store: Store) -> State:
     device = find_device(train.device)
     if train.precision == "bf16" and not has_bf16(device):
         raise ConfigError(f"precision = 'bf16': this {device.type} has no bfloat16 arithmetic; take 'fp32'")
+    to_apply(train.normalise, store.meta.presets, where=repr(config.data))  # refuses before anything is written
     split = make_split(store, config.split)
     built = method.build(
         config.method_config,

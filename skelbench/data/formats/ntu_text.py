@@ -61,7 +61,7 @@ class Recording:
     joints: np.ndarray
     lost: int = 0
 
-    def tracks(self, where: str) -> tuple[Track, ...]:
+    def tracks(self) -> tuple[Track, ...]:
         """The bodies by id, in order of first appearance.
 
         Raises:
@@ -75,7 +75,7 @@ class Recording:
             mine = np.flatnonzero(number == n)
             twice = np.flatnonzero(np.diff(self.frame[mine]) == 0)
             if len(twice):
-                raise DataError(f"{where}: body {id} stands twice in frame {self.frame[mine[twice[0]]]} (counted from 0)")
+                raise DataError(f"body {id} stands twice in frame {self.frame[mine[twice[0]]]} (counted from 0)")
             found.append(Track(id=id, frames=self.frame[mine], joints=self.joints[mine], places=self.place[mine]))
         return tuple(found)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,12 @@ import numpy as np
 
 from skelbench.data.container import ID
 from skelbench.data.folders import read_json
+from skelbench.data.formats.numpy_header import BROKEN, npz_headers
 from skelbench.data.formats.source import own_topology
 from skelbench.errors import DataError
 from skelbench.skeleton.topology import Topology
 
 ARRAYS = ("joints", "starts", "lengths", "labels")
-DEFLATE = 1032  # no deflate stream grows by more than this
-BROKEN = (OSError, ValueError, EOFError, zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,7 +63,8 @@ def open_pack(path: Path) -> Pack:
     if "sample_ids" in meta and not (_words(meta["sample_ids"]) and all(map(ID.fullmatch, meta["sample_ids"]))):
         raise DataError(f"{where}: 'sample_ids' must be names of 1 to 200 characters, without / \\ < > & and quotes")
     topology = _topology_of(meta, where, npz.stem)
-    shapes, dtypes = _headers(npz)
+    headers = npz_headers(npz)
+    shapes, dtypes = {k: h.shape for k, h in headers.items()}, {k: h.dtype for k, h in headers.items()}
     return Pack(npz=npz, meta=meta, shapes=shapes, dtypes=dtypes, topology=topology, classes=tuple(classes), fps=float(fps))
 
 
@@ -89,32 +88,6 @@ def _topology_of(meta: Mapping[str, Any], where: Path, name: str) -> Topology:
     if list(found.joints) != joints or list(found.parents) != parents:
         raise DataError(f"{where}: 'topology' has other joints or parents than 'joint_names' and 'parents'")
     return found
-
-
-def _headers(npz: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, np.dtype]]:
-    """Shape and type of every array, each compared with the size of its member of the archive before anything is read."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    dtypes: dict[str, np.dtype] = {}
-    try:
-        with zipfile.ZipFile(npz) as archive:
-            for member in archive.infolist():
-                with archive.open(member) as file:
-                    version = np.lib.format.read_magic(file)
-                    old = version == (1, 0)
-                    head = np.lib.format.read_array_header_1_0(file) if old else np.lib.format.read_array_header_2_0(file)
-                    shape, fortran, dtype = head
-                    wanted = file.tell() + dtype.itemsize * math.prod(map(int, shape))
-                key = member.filename.removesuffix(".npy")
-                if dtype.hasobject or fortran:
-                    raise DataError(f"{npz}: {key!r} is {'pickled' if dtype.hasobject else 'in Fortran order'}; save plain arrays")
-                if wanted != member.file_size or wanted > DEFLATE * npz.stat().st_size:
-                    raise DataError(f"{npz}: {key!r} should be {shape}, which the {member.file_size} bytes in the file do not hold")
-                shapes[key], dtypes[key] = tuple(map(int, shape)), dtype
-    except BROKEN as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{npz}: cannot be read as .npz ({error})") from error
-    return shapes, dtypes
 
 
 def load_columns(pack: Pack, notes: list[str]) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from skelbench.data.formats import acclaim, bvh, kinetics, nwucla, pack, pku, shrec, uiprmd
+from skelbench.data.formats import acclaim, bvh, kinetics, ntu, nwucla, pack, pku, shrec, uiprmd
 from skelbench.data.formats.found import seen
 from skelbench.data.formats.pack import write_pack
 from skelbench.data.formats.source import Source
@@ -21,6 +21,7 @@ FORMATS: dict[str, ModuleType] = {
     "pack": pack,
     "bvh": bvh,
     "acclaim": acclaim,
+    "ntu": ntu,
     "nwucla": nwucla,
     "pku": pku,
     "shrec": shrec,

@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 
 from skelbench.data.formats.ntu_files import ACTIONS, Entry, Files, any_recording, listed, recordings, some
+from skelbench.data.formats.ntu_names import ntu_columns
 from skelbench.data.formats.ntu_text import parse
+from skelbench.data.formats.ntu_write import write_ntu
 from skelbench.data.formats.parallel import in_order, processes
 from skelbench.data.formats.source import Source, options_of, pick_joints
 from skelbench.data.tables import ntu_classes, ntu_missing, ntu_splits
@@ -33,6 +35,8 @@ from skelbench.skeleton.persons import Persons, choose
 from skelbench.skeleton.persons import persons as find_persons
 from skelbench.skeleton.topology import Topology
 from skelbench.skeleton.topology import topology as find_topology
+
+__all__ = ["describe", "read", "sniff", "write_ntu"]
 
 LAYOUT, FPS = "kinect_v2_25", 30.0
 LICENCE = "NTU RGB+D: for academic research, from the ROSE Lab on request, not to be passed on; the terms you agreed to count"
@@ -58,7 +62,7 @@ def describe(path: Path) -> dict[str, Any]:
     with closing(Files()) as files:
         first = parse(files(entries[0]), entries[0].where)
     known = ntu_missing(size) & {e.id for e in entries}
-    numbers = np.asarray([e.numbers for e in entries])
+    columns = [ntu_columns(e.id) for e in entries]
     return {
         "title": f"NTU RGB+D {size}",
         "clips": len(entries) - len(known),
@@ -66,9 +70,7 @@ def describe(path: Path) -> dict[str, Any]:
         "skeleton": f"{LAYOUT}, {find_topology(LAYOUT).V} joints",
         "bodies": f"2 of up to 6 seen; {len(set(first.ids))} in the first recording",
         "frames": f"{first.frames} in the first recording, {entries[0].id}, at {FPS:g} fps",
-        "subjects": len(np.unique(numbers[:, 2])),
-        "cameras": len(np.unique(numbers[:, 1])),
-        "setups": len(np.unique(numbers[:, 0])),
+        **{f"{key}s": len({c[key] for c in columns}) for key in ("subject", "camera", "setup")},
         "splits": list(ntu_splits(size)),
         "left out": f"{len(known)} of {len(entries)} recordings, on the authors' list of missing skeletons",
         "missing": [],
@@ -145,7 +147,7 @@ def read(
 
 def _size(entries: list[Entry]) -> int:
     """60 or 120: whether an action beyond the 60th, or a setup of the second part, is there."""
-    return ACTIONS[max(e.numbers[-1] for e in entries) > ACTIONS[0]]
+    return ACTIONS[max(e.action for e in entries) > ACTIONS[0]]
 
 
 def _without_missing(entries: list[Entry], missing: bool | str | Path, size: int, notes: list[str]) -> list[Entry]:
@@ -163,10 +165,8 @@ def _without_missing(entries: list[Entry], missing: bool | str | Path, size: int
 
 
 def _clip(entry: Entry, joints: np.ndarray, layout: Topology) -> Clip:
-    setup, camera, subject, replication, action = entry.numbers
-    performance = ((setup * 1000 + subject) * 1000 + replication) * 1000 + action
-    about = {"subject": subject, "camera": camera, "setup": setup, "replication": replication, "group": performance}
-    return Clip(joints=joints, topology=layout, fps=FPS, label=action - 1, id=entry.id, about=about)
+    about = ntu_columns(entry.id)
+    return Clip(joints=joints, topology=layout, fps=FPS, label=entry.action - 1, id=entry.id, about=about)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

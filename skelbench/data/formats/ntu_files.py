@@ -45,10 +45,9 @@ class Entry:
         return f"{self.path}/{self.member}" if self.member else str(self.path)
 
     @property
-    def numbers(self) -> tuple[int, int, int, int, int]:
-        """Setup, camera, performer, replication, action, as in the name."""
-        setup, camera, performer, replication, action = (int(self.id[at : at + 3]) for at in range(1, 20, 4))
-        return setup, camera, performer, replication, action
+    def action(self) -> int:
+        """Number of the action, from 1."""
+        return int(self.id[-3:])
 
 
 def recordings(path: Path) -> list[Entry]:
@@ -70,8 +69,8 @@ def recordings(path: Path) -> list[Entry]:
     for entry in entries:
         if first.setdefault(entry.id, entry) is not entry:
             raise DataError(f"{entry.where}: the same recording as {first[entry.id].where}; keep one of them")
-        if not 1 <= entry.numbers[-1] <= ACTIONS[-1]:
-            raise DataError(f"{entry.where}: action {entry.numbers[-1]} is none of the dataset's, which are 1 to {ACTIONS[-1]}")
+        if not 1 <= entry.action <= ACTIONS[-1]:
+            raise DataError(f"{entry.where}: action {entry.action} is none of the dataset's, which are 1 to {ACTIONS[-1]}")
     return sorted(entries, key=lambda e: e.id)
 
 

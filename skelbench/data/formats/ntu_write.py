@@ -31,7 +31,7 @@ BODY = "0 0 0 0 0 0 0 0 2"  # what follows the id of a body
 LINE = " ".join(["%s"] * 3 + ["%.7g"] * 4 + ["0 0 0 0"] + ["%d"])
 
 
-def write_ntu(clips: Store | Iterable[Clip], folder: str | Path) -> Path:
+def write_ntu(clips: Store | Iterable[Clip], folder: str | Path, *, overwrite: bool = False) -> Path:
     """Write clips as ``SsssCcccPpppRrrrAaaa.skeleton``, one file each; the folder appears whole or not at all.
 
     Setup, camera, subject and replication are the columns of these names, 000 where they are not known; the action is the label
@@ -40,6 +40,7 @@ def write_ntu(clips: Store | Iterable[Clip], folder: str | Path) -> Path:
     Args:
         clips: a store, or any clips; a fourth coordinate becomes the tracking state, as the option ``states`` reads it.
         folder: to make.
+        overwrite: replace a dataset that is there; a folder of other files never is.
 
     Returns:
         The folder.
@@ -51,7 +52,7 @@ def write_ntu(clips: Store | Iterable[Clip], folder: str | Path) -> Path:
     if isinstance(clips, Store) and clips.meta.units != "metre":
         raise DataError(f"{clips.meta.name}: coordinates in {clips.meta.units}; .skeleton files hold metres")
     folder, names = Path(folder), _Names()
-    with new_folder(folder) as part:
+    with new_folder(folder, overwrite=overwrite) as part:
         for clip in clips:
             (part / names.next(clip)).write_bytes(skeleton_text(clip, first_id=FIRST_ID + 8 * len(names.taken)))
         if not names.taken:
@@ -76,9 +77,7 @@ class _Names:
             self.repeated[place] += 1
             replication = self.repeated[place]
         if replication > 999 or clip.label > 998:
-            raise DataError(
-                f"clip {clip.id!r}: replication {replication} and action {clip.label + 1}; three digits at most"
-            )
+            raise DataError(f"clip {clip.id!r}: replication {replication} and action {clip.label + 1}; three digits at most")
         name = f"S{setup:03d}C{camera:03d}P{subject:03d}R{replication:03d}A{clip.label + 1:03d}.skeleton"
         if name in self.taken:
             raise DataError(f"clip {clip.id!r}: another clip is called {name} already; give them different replications")

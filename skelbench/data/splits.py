@@ -122,6 +122,24 @@ def make_split(
     return Split(name=name, by=by, note="; ".join(notes), **sides)
 
 
+def usual_split(store: Store) -> str:
+    """The split a dataset is reported on.
+
+    The one that was kept with it on import; else across subjects where it lists that; else the only one it lists; else by recording
+    where several clips share one; else across subjects.
+    """
+    if isinstance(store.meta.extra.get("split"), str):
+        return str(store.meta.extra["split"])
+    for name in ("xsub", "cross_subject"):
+        if name in store.meta.splits:
+            return name
+    listed = [name for name, rule in store.meta.splits.items() if isinstance(rule, Mapping)]
+    if len(listed) == 1:
+        return listed[0]
+    repeated = len(set(store.index["group"].tolist())) < len(store)
+    return "by_clip" if repeated else "cross_subject"
+
+
 def loso_splits(store: Store, **options: Any) -> list[Split]:
     """Leave one subject out, one split a subject; without those who share no class with anybody. Options: :func:`make_split`."""
     rows = options.get("rows")

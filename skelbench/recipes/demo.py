@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from skelbench.data import Store, load
-from skelbench.data.splits import Split, make_split
+from skelbench.data.splits import Split, make_split, usual_split
 from skelbench.errors import ConfigError
 from skelbench.evaluate import Row, Table, evaluate, extract, floors
 from skelbench.explain.positives import PositiveStudy
@@ -63,15 +63,6 @@ class Demo:
                 "  skelbench data import FOLDER --name mine && skelbench demo --data mine --out mine",
             ]
         )
-
-
-def usual_split(store: Store) -> str:
-    """The split a dataset is reported on: across subjects where it says so, by recording where several clips share one."""
-    for name in ("xsub", "cross_subject"):
-        if name in store.meta.splits:
-            return name
-    repeated = len(set(store.index["group"].tolist())) < len(store)
-    return "by_clip" if repeated else "cross_subject"
 
 
 def demo(

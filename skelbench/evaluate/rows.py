@@ -196,16 +196,18 @@ def floors(
     Args:
         store: the clips.
         split: its parts.
-        beside: settings of the method they stand beside (``run.config.method_config``): same encoder, stream and frames.
+        beside: settings of the method they stand beside (``run.config.method_config``): same encoder, stream and frames; a method
+            whose encoder stands alone is itself the floor, untrained.
         seeds: of the untrained weights.
         protocols: those of the method it stands beside.
         preset: normalisation.
         batch_size: of the extraction.
         device: where encoder and protocols compute.
     """
-    from skelbench.methods.floors import RandomEncoder, Raw
+    from skelbench.methods.floors import RandomEncoder, Raw, Untrained
 
-    config = RandomEncoder.Config.of(beside) if beside is not None else RandomEncoder.Config()
+    own = beside is not None and not RandomEncoder.Config.fits(beside)
+    config = RandomEncoder.Config() if beside is None or own else RandomEncoder.Config.of(beside)
     shape: dict[str, Any] = {
         "topology": store.topology,
         "bodies": store.bodies,
@@ -216,9 +218,13 @@ def floors(
     rows: list[Row] = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
-        method = RandomEncoder.build(config, **shape, generator=generator).to(device)
-        rows += evaluate(method, store, split, seed=seed, **options)
-    raw = Raw.build(Raw.Config(stream=config.stream, frames=config.frames), **shape, generator=torch.Generator().manual_seed(0))
+        if own:
+            made: Method = Untrained.beside(beside, **shape, generator=generator)
+        else:
+            made = RandomEncoder.build(config, **shape, generator=generator)
+        rows += evaluate(made.to(device), store, split, seed=seed, **options)
+    resized = Raw.Config(stream=config.stream, frames=getattr(beside, "frames", config.frames))
+    raw = Raw.build(resized, **shape, generator=torch.Generator().manual_seed(0))
     return rows + evaluate(raw, store, split, **options)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -54,6 +55,11 @@ class RandomEncoder(_Floor):
             _check(self.stream, self.frames)
 
         @classmethod
+        def fits(cls, method: Any) -> bool:
+            """Whether a method with these settings has an encoder, a stream and views to build the floor from."""
+            return all(hasattr(method, name) for name in ("encoder", "stream", "views"))
+
+        @classmethod
         def of(cls, method: Any) -> RandomEncoder.Config:
             """The floor below a method with these settings: same encoder, same stream, same frames."""
             return cls(encoder=method.encoder, stream=method.stream, frames=method.views.frames)
@@ -79,6 +85,39 @@ class RandomEncoder(_Floor):
 
     def features(self, batch: Batch) -> Tensor:
         return encode(self.encoder, batch, frames=self.config.frames, name=self.config.stream, topology=self.topology)
+
+
+class Untrained(_Floor):
+    """A method of its own kind as it was before the first step, for methods whose encoder is not one of ``nets.encoders``."""
+
+    name: ClassVar[str] = "random"
+    Config: ClassVar[type] = object
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.config = method.config
+        self.method = method.requires_grad_(False)
+
+    @classmethod
+    def beside(cls, config: Any, *, generator: torch.Generator, **shape: Any) -> Untrained:
+        """The method these settings belong to, fresh from ``generator``; ``shape`` is what ``build`` takes besides.
+
+        Raises:
+            ConfigError: the settings are not a ``Config`` that stands inside a method.
+        """
+        owner: Any = sys.modules[type(config).__module__]
+        for name in type(config).__qualname__.split(".")[:-1]:
+            owner = getattr(owner, name, None)
+        if not (isinstance(owner, type) and issubclass(owner, Method)):
+            raise ConfigError(f"no method has the settings {config!r}; a floor stands beside the Config of a method")
+        return cls(owner.build(config, generator=generator, **shape))
+
+    @property
+    def width(self) -> int:
+        return self.method.width
+
+    def features(self, batch: Batch) -> Tensor:
+        return self.method.features(batch)
 
 
 class Raw(_Floor):

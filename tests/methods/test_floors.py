@@ -6,8 +6,10 @@ import torch
 
 from skelbench.errors import ConfigError
 from skelbench.methods import METHODS, Method, method
-from skelbench.methods.floors import RandomEncoder, Raw
+from skelbench.methods.floors import RandomEncoder, Raw, Untrained
 from skelbench.methods.moco import MoCo
+from skelbench.methods.skeletonmae import SkeletonMAE
+from skelbench.nets.gin import GIN
 from skelbench.nets.gru import GRU
 from skelbench.skeleton.augment import Views, centre_crop_resize
 from skelbench.skeleton.clip import batch_of
@@ -40,6 +42,18 @@ def test_random_is_the_encoder_that_training_starts_from():
     assert not torch.equal(build(RandomEncoder, RandomEncoder.Config.of(config), seed=1).features(clips()), floor.features(clips()))
 
 
+def test_a_method_with_an_encoder_of_its_own_kind_is_its_own_floor():
+    config = SkeletonMAE.Config(encoder=GIN.Config(width=4, layers=1), frames=4)
+    shape = {"topology": KINECT, "bodies": 2, "coordinates": 3, "classes": 0}
+    floor = Untrained.beside(config, generator=torch.Generator().manual_seed(0), **shape)
+    assert not RandomEncoder.Config.fits(config) and RandomEncoder.Config.fits(MoCo.Config())
+    assert torch.equal(floor.features(clips()), build(SkeletonMAE, config).features(clips()))
+    assert floor.features(clips()).shape == (3, floor.width) == (3, 4) and floor.name == "random"
+    assert not [p for p in floor.parameters() if p.requires_grad] and not floor.trains
+    with pytest.raises(ConfigError, match="no method has the settings"):
+        Untrained.beside(GIN.Config(), generator=torch.Generator(), **shape)
+
+
 def test_raw_is_the_resized_joints():
     floor, batch = build(Raw, Raw.Config(stream="motion", frames=8)), clips()
     expected = motion(centre_crop_resize(batch.joints, batch.lengths, frames=8, ratio=0.95)).reshape(3, -1)
@@ -64,7 +78,7 @@ def test_every_name_leads_to_its_class_and_a_slip_is_told():
         found = method(name)
         assert issubclass(found, Method) and found.name == name
         assert found.live <= set(found.Config.__dataclass_fields__)
-    with pytest.raises(ConfigError, match=r"'halpp'.*'halp'.*moco, halp, random, raw"):
+    with pytest.raises(ConfigError, match=r"'halpp'.*'halp'.*There are: moco, halp, .*random, raw"):
         method("halpp")
     with pytest.raises(ConfigError, match=r"'HaLP'.*Did you mean 'halp'"):
         method("HaLP")

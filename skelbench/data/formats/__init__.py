@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from skelbench.data.formats import acclaim, bvh, kinetics, ntu, nwucla, pack, pku, shrec, uiprmd
+from skelbench.data.formats import acclaim, bvh, kinetics, landmarks, ntu, nwucla, pack, pku, shrec, uiprmd
 from skelbench.data.formats.found import seen
 from skelbench.data.formats.pack import write_pack
 from skelbench.data.formats.source import Source
@@ -27,6 +27,7 @@ FORMATS: dict[str, ModuleType] = {
     "shrec": shrec,
     "uiprmd": uiprmd,
     "kinetics": kinetics,
+    "landmarks": landmarks,
 }
 # Asked in this order. A pack may have its raw files in folders below it; the last three are ways to bring own data and fit much.
 FIRST, LAST = ("pack",), ("landmarks", "arrays", "table")

@@ -12,6 +12,8 @@ METHODS: dict[str, str] = {
     "moco": "skelbench.methods.moco:MoCo",
     "halp": "skelbench.methods.halp:HaLP",
     "skeletonmae": "skelbench.methods.skeletonmae:SkeletonMAE",
+    "strl": "skelbench.methods.strl:STRL",
+    "supervised": "skelbench.methods.supervised:Supervised",
     "random": "skelbench.methods.floors:RandomEncoder",
     "raw": "skelbench.methods.floors:Raw",
 }

@@ -109,3 +109,8 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.train(training)
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """Out of half precision, where autocast left something in it; cosines and losses need more digits than a network does."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from skelbench.errors import ConfigError, DataError
-from skelbench.methods.base import Explanation, Method, Step, evaluating
+from skelbench.methods.base import Explanation, Method, Step, evaluating, full_precision
 from skelbench.nets.gin import GIN, GINLayer, adjacency
 from skelbench.nets.initial import draw_weights
 from skelbench.skeleton.augment import draw_joints
@@ -218,7 +218,7 @@ class SkeletonMAE(Method):
         hidden = self.draw_hidden(len(graphs), generator).to(graphs.device)
         made = self.guess(graphs, hidden)
         with torch.autocast(graphs.device.type, enabled=False):
-            made = Guess(*(_full(v) for v in made))
+            made = Guess(*(full_precision(v) for v in made))
             cosine = made.cosine
             # |V| counts the hidden joints of one graph, never those of the batch
             loss = reweighted_cosine(cosine, hidden, beta=c.beta, inside_power=c.inside_power).mean()
@@ -247,7 +247,7 @@ class SkeletonMAE(Method):
         """Encoder without anything hidden, mean over bodies and fixed frames (N, width)."""
         with evaluating(self):
             frames = self.frames(batch)
-            return self._pool(frames, _full(self.encoder(self.embedding(frames.graphs))))
+            return self._pool(frames, full_precision(self.encoder(self.embedding(frames.graphs))))
 
     @torch.no_grad()
     def explain(self, batch: Batch) -> Explanation:
@@ -256,9 +256,9 @@ class SkeletonMAE(Method):
         with evaluating(self):
             frames = self.frames(batch)
             graphs = frames.graphs
-            error = torch.zeros(graphs.shape[:2], dtype=_full(graphs).dtype, device=graphs.device)
+            error = torch.zeros(graphs.shape[:2], dtype=full_precision(graphs).dtype, device=graphs.device)
             for hidden in turns:
-                error = torch.where(hidden, 1 - _full(self.guess(graphs, hidden).cosine), error)
+                error = torch.where(hidden, 1 - full_precision(self.guess(graphs, hidden).cosine), error)
         there = frames.present.sum(dim=2).clamp(min=1)[:, :, None]  # (N, L, 1)
         joints = frames.back(error).sum(dim=3) / there  # (N, L, V)
         return Explanation(joints=joints, frames=joints.mean(dim=2))
@@ -270,8 +270,3 @@ def mean_cosine(x: Tensor) -> Tensor:
     u = functional.normalize(x.flatten(0, -2), dim=1)
     n = len(u)
     return (u.sum(dim=0).square().sum() - n) / max(n * (n - 1), 1)
-
-
-def _full(x: Tensor) -> Tensor:
-    """Out of half precision."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

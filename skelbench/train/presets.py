@@ -16,6 +16,7 @@ from skelbench.errors import ConfigError
 from skelbench.methods.base import Method
 from skelbench.methods.halp import HaLP
 from skelbench.methods.moco import MoCo
+from skelbench.methods.supervised import Supervised
 from skelbench.nets.gru import GRU
 from skelbench.skeleton.augment import Views
 from skelbench.train import presets_isc, presets_skeletonmae
@@ -69,6 +70,18 @@ def halp_paper() -> tuple[HaLP.Config, Train]:
     return HaLP.Config(), Train(epochs=451, batch=64, lr=0.01, drops=(351,), probe_clips=0, save_every=5)
 
 
+def supervised_smoke() -> tuple[Supervised.Config, Train]:
+    own = Supervised.Config(encoder=GRU.Config(hidden=8, layers=1), views=Views(frames=16, minimum=8))
+    return own, Train(epochs=2, batch=8, lr=0.05, probe_every=1, meter_every=1)
+
+
+def supervised_demo() -> tuple[Supervised.Config, Train]:
+    """The encoder of the other demos, with labels."""
+    views = Views(frames=32, ratio=(0.5, 1.0), minimum=16, shear=0.5, p_mask=0.0, p_corrupt=0.0, mirror=0.5)
+    own = Supervised.Config(encoder=GRU.Config(hidden=64, layers=2, readout="mean"), views=views)
+    return own, Train(epochs=30, batch=64, lr=0.1, drops=(22,))
+
+
 PRESETS: dict[tuple[str, str], Callable[[], tuple[object, Train]]] = {
     ("moco", "smoke"): moco_smoke,
     ("moco", "demo"): moco_demo,
@@ -77,6 +90,8 @@ PRESETS: dict[tuple[str, str], Callable[[], tuple[object, Train]]] = {
     ("halp", "demo"): halp_demo,
     ("halp", "paper"): halp_paper,
     **presets_isc.PRESETS,
+    ("supervised", "smoke"): supervised_smoke,
+    ("supervised", "demo"): supervised_demo,
     **presets_skeletonmae.PRESETS,
 }
 

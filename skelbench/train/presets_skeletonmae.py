@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from skelbench.methods.skeletonmae import SkeletonMAE
+from skelbench.methods.strl import STRL
 from skelbench.nets.gin import GIN
+from skelbench.nets.strl import SpatialTemporal
 from skelbench.train.config import Train
 
 
@@ -30,8 +32,28 @@ def skeletonmae_paper() -> tuple[SkeletonMAE.Config, Train]:
     return SkeletonMAE.Config(), train
 
 
+def strl_smoke() -> tuple[STRL.Config, Train]:
+    net = SpatialTemporal.Config(encoder=GIN.Config(width=8, layers=2), layers=1, frames=8)
+    return STRL.Config(net=net), Train(epochs=2, batch=8, lr=0.05, probe_every=1, meter_every=1)
+
+
+def strl_demo() -> tuple[STRL.Config, Train]:
+    """The encoder of ``skeletonmae_demo``, so that its weights can be planted, in two layers on 16 frames."""
+    net = SpatialTemporal.Config(layers=2, frames=16)
+    return STRL.Config(net=net), Train(epochs=20, batch=32, lr=0.05, warmup=2, drops=(14, 18))
+
+
+def strl_paper() -> tuple[STRL.Config, Train]:
+    """Section 4.2; weight decay and normalisation are not given: none, and PYSKL's, from whose poses it starts."""
+    train = Train(epochs=110, batch=128, lr=0.1, warmup=5, drops=(90, 100), weight_decay=0.0, normalise="pyskl2d", probe_clips=0)
+    return STRL.Config(), train
+
+
 PRESETS: dict[tuple[str, str], Callable[[], tuple[object, Train]]] = {
     ("skeletonmae", "smoke"): skeletonmae_smoke,
     ("skeletonmae", "demo"): skeletonmae_demo,
     ("skeletonmae", "paper"): skeletonmae_paper,
+    ("strl", "smoke"): strl_smoke,
+    ("strl", "demo"): strl_demo,
+    ("strl", "paper"): strl_paper,
 }

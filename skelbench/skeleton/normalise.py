@@ -259,6 +259,6 @@ def to_apply(name: str, baked: Sequence[str], *, where: str) -> Preset:
     if wanted.steps not in (last.steps, steps.as_recorded):
         raise ConfigError(
             f"{where} was stored with the preset {last.name!r}, so {name!r} cannot be applied; "
-            f"pass normalise={last.name!r} (or 'none'), or import the dataset again without a preset"
+            f"ask for {last.name!r} or 'none', or import the dataset again without a preset"
         )
     return replace(last, name=name, steps=steps.as_recorded)

@@ -180,7 +180,7 @@ def test_a_store_that_was_normalised_is_not_normalised_again(tmp_path, make, raw
 def test_another_preset_is_refused(tmp_path, make):
     store = baked(tmp_path / "c", make, "ctrgcn")
     with pytest.raises(
-        ConfigError, match=r"'c' was stored with the preset 'ctrgcn', so 'isc' cannot be applied; pass normalise='ctrgcn'"
+        ConfigError, match=r"'c' was stored with the preset 'ctrgcn', so 'isc' cannot be applied; ask for 'ctrgcn' or 'none'"
     ):
         Loader(store, [0], batch_size=1)
     with pytest.raises(ConfigError, match="so 'isc' cannot be applied"):

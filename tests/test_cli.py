@@ -60,10 +60,49 @@ def test_import_list_pretrain_evaluate_show(pack, home, capsys):
     assert main(["runs", "resume", str(run)]) == 0
 
 
+def test_import_with_options_anywhere_and_twice(pack, home, capsys):
+    meta = json.loads((pack / "meta.json").read_text())
+    (pack / "meta.json").write_text(json.dumps({**meta, "classes": ["never", "a", "b", "c"]}))
+    words = ["--name", "mine", "drop_empty=yes", "--preset", "isc", "--split", "cross_subject"]
+    with np.load(pack / "mine.npz") as arrays:
+        np.savez(pack / "mine.npz", **{**arrays, "labels": arrays["labels"] + 1})
+    assert main(["data", "import", str(pack), *words]) == 0
+    assert load("mine").meta.presets == ("isc",) and load("mine").classes == ("a", "b", "c")
+    capsys.readouterr()
+    assert main(["data", "import", "drop_empty=yes", str(pack), *(w for w in words if "=" not in w)]) == 0
+    assert "mine: already there, unchanged" in capsys.readouterr().out
+    assert main(["data", "import", str(pack), *words[:2], "drop_empty=true"]) == 2
+    assert "made from other settings" in capsys.readouterr().err
+    assert main(["data", "describe", "mine"]) == 0
+    assert "default split  cross_subject" in " ".join(capsys.readouterr().out.split(" "))
+
+
+def test_verify_and_export(pack, home, capsys):
+    assert main(["data", "import", str(pack), "--name", "mine"]) == 0
+    assert main(["data", "verify", "mine"]) == 0
+    told = capsys.readouterr().out.splitlines()[-3:]
+    assert [line.split()[:2] for line in told] == [[f, "unchanged"] for f in ("clips.npy", "index.npz", "meta.json")]
+    assert main(["data", "export", "mine", "out", "--to", "pack"]) == 0
+    assert main(["data", "import", "out", "--name", "again"]) == 0
+    assert load("again").fingerprint == load("mine").fingerprint
+    text = (home / "data" / "mine" / "meta.json").read_text()
+    (home / "data" / "mine" / "meta.json").write_text(text.replace('"head"', '"tail"'))
+    capsys.readouterr()
+    assert main(["data", "verify", "mine"]) == 2
+    printed = capsys.readouterr()
+    assert (
+        "meta.json  CHANGED" in printed.out and "clips.npy  unchanged" in printed.out and "meta.json: not what was" in printed.err
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["data", "import", "nowhere", "--name", "x"], "nowhere"),
+        (["data", "import", "nowhere", "--name", "x", "fps=3"], "nowhere"),
+        (["data", "export", "absent", "out"], "absent"),
+        (["data", "verify", "absent"], "absent"),
+        (["data", "card", "absent"], "absent"),
         (["evaluate", "no-such-run"], "no-such-run"),
         (["pretrain"], "pretrain what?"),
         (["pretrain", "hlp"], "halp"),

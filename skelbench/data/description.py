@@ -16,6 +16,8 @@ from skelbench.data.folders import NAME, data_home
 from skelbench.data.formats import FORMATS, fitting, recognise
 from skelbench.data.formats.found import seen
 from skelbench.data.store import Store
+from skelbench.data.words import plain
+from skelbench.errors import DataError
 
 MOST_UNPACKED = 512 << 20  # bytes of an archive that are unpacked only to say what is in it
 PLACEHOLDERS = {"topology": "skeleton.json", "labels": "labels.csv"}
@@ -55,7 +57,7 @@ class Description:
         if self.options:
             width = max(len(k) for k in self.options)
             lines += ["", "  options (KEY=VALUE)", *(f"    {k:<{width}}  {v}" for k, v in self.options.items())]
-        return "\n".join(_plain(line) for line in lines)
+        return "\n".join(plain(line) for line in lines)
 
     def _repr_html_(self) -> str:
         rows = "".join(_row(k, _text(v)) for k, v in self.facts.items())
@@ -76,12 +78,7 @@ def _row(term: str, value: str) -> str:
 
 
 def _escape(text: str) -> str:
-    return f"<bdi>{html.escape(_plain(text))}</bdi>"
-
-
-def _plain(text: str) -> str:
-    """Without characters that move the cursor, or turn the direction of what stands beside them."""
-    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    return f"<bdi>{html.escape(plain(text))}</bdi>"
 
 
 def _text(value: Any) -> str:
@@ -149,7 +146,7 @@ def _of_store(store: Store, *, name: str) -> Description:
 def _of_source(place: Path, inside: Path, found: Sequence[str]) -> Description:
     """What the readers that fit say of it; ``place`` is what the user named, ``inside`` what lies there or in the archive."""
     if len(found) > 1:
-        several = {name: _text(FORMATS[name].describe(inside).get("clips", "?")) + " clips" for name in found}
+        several = {name: _clips(name, inside) for name in found}
         lines = tuple(line for name in found for line in _commands(place, {}, [], format=name)[0])
         missing = (f"the format: {' and '.join(found)} fit; say which one with format=",)
         return Description(path=str(place), facts={"several formats": several}, missing=missing, shell=lines)
@@ -157,6 +154,14 @@ def _of_source(place: Path, inside: Path, found: Sequence[str]) -> Description:
     wanted, options = list(facts.pop("missing", [])), dict(facts.pop("options", {}))
     shell, python = _commands(place, facts, wanted)
     return Description(path=str(place), facts=facts, missing=tuple(wanted), shell=shell, python=python, options=options)
+
+
+def _clips(format: str, path: Path) -> str:
+    """How many clips a reader sees, or why it cannot say."""
+    try:
+        return f"{_text(FORMATS[format].describe(path).get('clips', '?'))} clips"
+    except DataError as error:
+        return f"not readable ({error})"
 
 
 def _commands(

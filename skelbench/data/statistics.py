@@ -165,7 +165,8 @@ def _spread(length: np.ndarray, known: np.ndarray, first: np.ndarray) -> tuple[n
         square = np.add.reduceat(np.where(known, (length - mean[clip]) ** 2, 0.0), first)
         spread = np.where((n >= 2) & (mean > 0), np.sqrt(square / n) / mean, np.nan)
         mean = np.where(n >= 1, mean, np.nan)
-    return spread.reshape(-1, length.shape[2]), mean.reshape(-1, length.shape[2])
+    rows, B = spread.shape[0] * spread.shape[1], spread.shape[2]
+    return spread.reshape(rows, B), mean.reshape(rows, B)
 
 
 def _median(table: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """What a person sees in JupyterLab: one Python class, one ES module and one still picture each.
 
 ``SkeletonPlayer`` plays clips, ``EmbeddingMap`` shows features and plays what the pointer is on, ``PositiveLab`` shows how HaLP
-hallucinates positives. Each one's ``static()`` is an SVG of the same content, which is also what a saved notebook shows where no
-kernel runs.
+hallucinates positives, ``Card`` is a page on a dataset. Each one's ``static()`` is an SVG of the same content, which is also what a
+saved notebook shows where no kernel runs.
 """
 
 from __future__ import annotations
@@ -11,13 +11,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skelbench.widgets.card import Card, write_card
     from skelbench.widgets.embedding_map import EmbeddingMap
     from skelbench.widgets.player import SkeletonPlayer, link
     from skelbench.widgets.positive_lab import PositiveLab
 
-__all__ = ["EmbeddingMap", "PositiveLab", "SkeletonPlayer", "link"]
+__all__ = ["Card", "EmbeddingMap", "PositiveLab", "SkeletonPlayer", "link", "write_card"]
 
-_HOME = {"EmbeddingMap": "embedding_map", "PositiveLab": "positive_lab", "SkeletonPlayer": "player", "link": "player"}
+_HOME = {
+    "Card": "card",
+    "write_card": "card",
+    "EmbeddingMap": "embedding_map",
+    "PositiveLab": "positive_lab",
+    "SkeletonPlayer": "player",
+    "link": "player",
+}
 
 
 def __getattr__(name: str) -> Any:

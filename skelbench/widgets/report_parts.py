@@ -216,7 +216,7 @@ def bodies(store: Store, rows: Sequence[int], *, budget: int, up: str | None = N
     common: dict[str, Any] = {}
     items: dict[int, dict[str, Any]] = {}
     for row in dict.fromkeys(int(r) for r in rows):
-        scene = scene_of([_thin(store[row], frames)], up=up)
+        scene = scene_of([thinned(store[row], frames)], up=up)
         (table,) = scene["clips"]
         common = {name: table[name] for name in COMMON}
         own = {name: _rounded(table[name]) for name in OWN}
@@ -244,7 +244,7 @@ def _seen(clip: Clip) -> np.ndarray:
     return seen
 
 
-def _thin(clip: Clip, frames: int) -> Clip:
+def thinned(clip: Clip, frames: int) -> Clip:
     """At most so many frames of the clip, evenly taken from the first to the last where anybody is seen, at its own pace.
 
     Where the sensor lost everybody in between, the nearest frame that shows somebody stands in: the body waits.

@@ -102,5 +102,6 @@ def test_the_usual_split(tmp_path, make, store):
     assert usual_split(kept) == "xview"
     listed = write_store(tmp_path / "listed", make(), classes=CLASSES, splits={"xsub": {"train": [1]}})
     assert usual_split(listed) == "xsub"
-    single = write_store(tmp_path / "single", make(), classes=CLASSES, splits={"cameras": {"by": "camera", "train": [1]}, "a": "note"})
+    rules = {"cameras": {"by": "camera", "train": [1]}, "a": "note"}
+    single = write_store(tmp_path / "single", make(), classes=CLASSES, splits=rules)
     assert usual_split(single) == "cameras"

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from skelbench.data.words import plain
+
 MOST_FILES = 200_000  # of a folder; the count says "or more" beyond
 KINDS = 3  # commonest endings told apart
 PEEK = 1 << 16  # bytes of a file
@@ -133,5 +135,4 @@ def _list(words: Any, most: int = 8) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without line ends and other characters that would tear a one-line message apart, or turn its direction."""
-    return "".join(c if c.isprintable() else "?" for c in text)[:160]
+    return plain(text)[:160]

@@ -8,19 +8,21 @@ subsets) are drawn in :mod:`skelbench.data.fractions` and :mod:`skelbench.data.l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
+from skelbench.data.holdout import hold_out, hold_recordings, named, recorded_thrice
 from skelbench.data.rules import OUT, TEST, TRAIN, VALIDATION, Sides, follow
 from skelbench.data.store import Store
 from skelbench.errors import ConfigError, DataError
 
 NAMES = ("xsub", "xview", "xset", "cross_subject", "by_clip", "by_clip:1", "by_clip:2", "loso:<subject>")
 ALIASES = {"xsub": ("xsub", "cross_subject"), "cross_subject": ("cross_subject", "xsub")}
+SUBSET = re.compile(r"(?:(?P<share>\d+(?:\.\d+)?)%(?P<any>any)?|lt(?P<tail>\d+(?:\.\d+)?))(?::(?P<seed>\d{1,9}))?")  # after an @
 OFFICIAL = ("xsub", "xview", "xset", "one_shot")  # only where meta.splits has them
 FOLDS = ("by_clip:0", "by_clip:1", "by_clip:2", "by_clip")  # the last one is the first
 
@@ -76,7 +78,8 @@ def make_split(
     ``cross_subject`` is ``xsub`` where there is one, and without a list takes every second subject; classes seen in a single
     subject are then left out, and the note says so. ``loso:<subject>`` tests on one subject (number or name). ``by_clip`` holds out
     a third of the source recordings of every class that has at least three; the other classes are left out. ``by_clip:1`` and
-    ``by_clip:2`` hold out the other two thirds.
+    ``by_clip:2`` hold out the other two thirds. ``<name>@10%`` keeps the labels of a tenth of the training side,
+    ``<name>@lt100`` makes it long-tailed; :mod:`skelbench.data.fractions` lists the forms.
 
     Args:
         store: what to part.
@@ -92,6 +95,12 @@ def make_split(
     """
     if not 0 < holdout < 1:
         raise ConfigError(f"holdout is the share of training subjects kept for validation, above 0 and below 1; got {holdout}")
+    base, _, subset = name.rpartition("@")
+    if base and SUBSET.fullmatch(subset):
+        from skelbench.data.fractions import subset_of
+
+        whole = make_split(store, base, seed=seed, holdout=holdout, rows=rows, allow_missing=allow_missing)
+        return subset_of(store, whole, subset)
     use = np.arange(len(store)) if rows is None else np.unique(np.asarray(rows, np.int64))
     if not len(use) or use[0] < 0 or use[-1] >= len(store):
         raise DataError(f"split {name!r}: the rows to use must be some of 0..{len(store) - 1}")
@@ -115,7 +124,7 @@ def make_split(
     if len(validation):
         notes.append("validation: the official list")
     else:
-        validation = _validation(store, train_all, by=by, share=holdout, seed=seed, notes=notes)
+        validation = hold_out(store, train_all, by=by, share=holdout, seed=seed, notes=notes)
     train = np.setdiff1d(train_all, validation)
     extra = _extra(store, everything[side[everything] != OUT], train_all, np.union1d(test, found.gallery), by)
     sides = {"train": train, "validation": validation, "test": kept, "extra": extra, "gallery": found.gallery}
@@ -148,7 +157,7 @@ def loso_splits(store: Store, **options: Any) -> list[Split]:
     shares = [
         s for s in _values(store, "subject", use) if np.isin(label[subject == s], label[(subject >= 0) & (subject != s)]).any()
     ]
-    return [make_split(store, f"loso:{_named(store, [s])}", **options) for s in shares]
+    return [make_split(store, f"loso:{named(store, [s])}", **options) for s in shares]
 
 
 def _values(store: Store, column: str, use: np.ndarray) -> list[int]:
@@ -170,10 +179,10 @@ def _sides(store: Store, name: str, *, use: np.ndarray, seed: int, notes: list[s
         _check_groups(store, name, side)
         return Sides(side=side, by="subject")
     if name in FOLDS:
-        often = _recorded_thrice(store, use, notes)
+        often = recorded_thrice(store, use, notes)
         side[often] = TRAIN
         fold = FOLDS.index(name) if name in FOLDS[:3] else 0
-        side[_hold_groups(store, often, part=(fold / 3, (fold + 1) / 3), seed=seed)] = TEST
+        side[hold_recordings(store, often, part=(fold / 3, (fold + 1) / 3), seed=seed)] = TEST
         return Sides(side=side, by="group")
     there = {k: v for k, v in store.meta.splits.items() if isinstance(v, Mapping)}
     listed = next((there[k] for k in ALIASES.get(name, (name,)) if k in there), None)
@@ -211,12 +220,6 @@ def _shared_recordings(store: Store, side: np.ndarray) -> list[str]:
     return [f"{both} recordings have clips on both sides of the official lists"] if both else []
 
 
-def _named(store: Store, subjects: Sequence[int] | np.ndarray) -> str:
-    """Subjects as words, where the store keeps what their numbers stand for."""
-    names = store.meta.extra.get("names", {}).get("subject", ())
-    return ", ".join(str(names[s]) if s < len(names) else str(s) for s in subjects)
-
-
 def _subject(store: Store, name: str, subjects: list[int]) -> int:
     wanted = name.removeprefix("loso:")
     names = [str(n) for n in store.meta.extra.get("names", {}).get("subject", ())]
@@ -224,7 +227,7 @@ def _subject(store: Store, name: str, subjects: list[int]) -> int:
         return names.index(wanted)
     if wanted.isdecimal() and int(wanted) in subjects:
         return int(wanted)
-    raise ConfigError(f"{store.meta.name!r} has no subject {wanted!r}; it has: {_named(store, subjects)}")
+    raise ConfigError(f"{store.meta.name!r} has no subject {wanted!r}; it has: {named(store, subjects)}")
 
 
 def _alternate_subjects(store: Store, use: np.ndarray, notes: list[str]) -> np.ndarray:
@@ -249,7 +252,7 @@ def _alternate_subjects(store: Store, use: np.ndarray, notes: list[str]) -> np.n
     if single.any():
         names = ", ".join(c for c, alone in zip(store.classes, single, strict=True) if alone)
         notes.append(f"{int(single.sum())} classes left out, performed by a single subject: {names}")
-    notes.append(f"no official list; trained on subjects {_named(store, subjects[train])}")
+    notes.append(f"no official list; trained on subjects {named(store, subjects[train])}")
     return side
 
 
@@ -286,64 +289,6 @@ def _same_classes(
         names = ", ".join(store.classes[c] for c in missing)
         notes.append(f"{int((~keep).sum())} test clips of classes without training clips left out: {names}")
     return test[keep]
-
-
-def _order(n: int, seed: int) -> list[int]:
-    return torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()
-
-
-def _validation(store: Store, train: np.ndarray, *, by: str, share: float, seed: int, notes: list[str]) -> np.ndarray:
-    """Rows of held-out training subjects; of held-out recordings where subjects cannot be spared."""
-    why = "test is parted by recording, too"
-    if by != "group":
-        subject, labels = store.index["subject"][train], store.labels[train]
-        subjects, classes = np.unique(subject[subject >= 0]), len(np.unique(labels))
-        wanted = min(max(1, round(share * len(subjects))), len(subjects) - 1)
-        chosen: list[int] = []
-        for i in _order(len(subjects), seed):
-            rest = ~np.isin(subject, [*chosen, subjects[i]])
-            if len(chosen) < wanted and len(np.unique(labels[rest])) == classes:
-                chosen.append(int(subjects[i]))
-        held = np.isin(subject, chosen)
-        if 2 * len(np.unique(labels[held])) >= classes:
-            notes.append(f"validation: training subjects {_named(store, sorted(chosen))}")
-            return train[held]
-        why = "the training subjects that can be spared perform under half of the classes"
-        why = "there is no second training subject" if len(subjects) < 2 else why
-    notes.append(f"validation: held-out recordings of the training side, because {why}")
-    held = _hold_groups(store, train, part=(0, share), seed=seed + 1)
-    if not len(held):
-        notes.append("no class has three training recordings, so validation is empty")
-    return held
-
-
-def _hold_groups(store: Store, use: np.ndarray, *, part: tuple[float, float], seed: int) -> np.ndarray:
-    """Rows of a part (from, to) of the source recordings of every class that has at least three of them, drawn in one order."""
-    group, label, inverse = _recordings(store, use)
-    held = np.zeros(len(group), bool)
-    for c in np.unique(label):
-        mine = np.flatnonzero(label == c)
-        if len(mine) < 3:
-            continue
-        start, stop = (int(len(mine) * share + 1e-9) for share in part)
-        held[mine[_order(len(mine), seed + 7919 * int(c))[start : max(stop, start + 1)]]] = True
-    return use[held[inverse]]
-
-
-def _recorded_thrice(store: Store, use: np.ndarray, notes: list[str]) -> np.ndarray:
-    """The rows of classes that have three source recordings or more."""
-    _, label, _ = _recordings(store, use)
-    classes, times = np.unique(label, return_counts=True)
-    few = [store.classes[c] for c in classes[times < 3]]
-    if few:
-        notes.append(f"{len(few)} classes with fewer than three recordings left out: {', '.join(few)}")
-    return use[np.isin(store.labels[use], classes[times >= 3])]
-
-
-def _recordings(store: Store, use: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Source recordings (G,), the class of each (that of its first clip), and the recording of every row."""
-    group, first, inverse = np.unique(store.index["group"][use], return_index=True, return_inverse=True)
-    return group, store.labels[use][first], inverse
 
 
 def _extra(store: Store, use: np.ndarray, train: np.ndarray, test: np.ndarray, by: str) -> np.ndarray:

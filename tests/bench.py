@@ -232,7 +232,52 @@ def loading() -> list[Result]:
     ]
 
 
-PARTS = {f.__name__: f for f in (halp_over_moco, gru, views, preprocessing, knn, slider, loading)}
+def ntu_files() -> list[Result]:
+    """NTU .skeleton text: whole files at once beside line by line, and from the text to a store with a preset applied."""
+    import os
+    import tempfile
+    from pathlib import Path
+
+    from skelbench.data import import_data
+    from skelbench.data.formats.ntu import write_ntu
+    from skelbench.data.formats.ntu_text import parse
+    from skelbench.data.playground import clips
+
+    def line_by_line(path: Path) -> list[tuple[int, int, np.ndarray]]:
+        found = []
+        with path.open() as file:
+            for frame in range(int(file.readline())):
+                for _ in range(int(file.readline())):
+                    body = int(file.readline().split()[0])
+                    rows = [[float(word) for word in file.readline().split()] for _ in range(int(file.readline()))]
+                    found.append((frame, body, np.array(rows)[:, :3].astype(np.float32)))
+        return found
+
+    n, home = 60, os.environ.get("SKELBENCH_DATA")
+    with tempfile.TemporaryDirectory() as folder:
+        files = sorted(write_ntu(clips(n), Path(folder, "text")).iterdir())
+        for file in files:
+            recording, rows = parse(file.read_bytes(), str(file)), line_by_line(file)
+            assert [(f, i) for f, i, _ in rows] == list(zip(recording.frame.tolist(), recording.ids, strict=True))
+            assert np.array_equal(recording.joints, np.stack([joints for _, _, joints in rows])), f"{file}: other numbers"
+        best = [alternate(lambda f=f: parse(f.read_bytes(), str(f)), lambda f=f: line_by_line(f), 5) for f in files]
+        one, two = (sum(side) for side in zip(*best, strict=True))
+        results = [Result("NTU text, whole files at once", one, "line by line in Python", two, "", n, "clip")]
+        os.environ["SKELBENCH_DATA"] = folder
+        try:
+            for name in ("none", "isc", "ctrgcn"):
+                options: dict = {"preset": name, "missing": False, "workers": 1, "overwrite": True, "progress": False}
+                seconds = alone(lambda options=options: import_data(Path(folder, "text"), "store", **options), 3)
+                label, budget = f"NTU text -> store, preset {name}", "budget: under 3 ms/clip"
+                results.append(Result(label, seconds, "", None, budget, n, "clip"))
+        finally:
+            os.environ.pop("SKELBENCH_DATA")
+            if home is not None:
+                os.environ["SKELBENCH_DATA"] = home
+    return results
+
+
+PARTS = {f.__name__: f for f in (halp_over_moco, gru, views, preprocessing, knn, slider, loading, ntu_files)}
 
 
 def main(names: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Decimal numbers out of bytes, thousands at a time: eight digits are one 64-bit word, and a word is read in twelve operations.
 
 A number is exact: its digits make a whole number below 2^53, which is divided once by a power of ten; so it equals ``float(text)``
-bit by bit. What is not of the plain form ``-12.345`` (exponents, NaN, more than 15 digits) is only marked, for the caller to read.
+bit by bit. What is not of the plain form ``-1.2345`` (ten metres and more, whole numbers, exponents, NaN) is only marked.
 Words are little-endian: the first character of a text is the lowest byte.
 """
 
@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
-U = np.uint64
+U, BYTE = np.uint64, np.uint8
 SPACE, MINUS, POINT, ZERO = 32, 45, 46, 48  # characters
 ZEROS = U(0x3030303030303030)
 TOP, ABOVE_NINE = U(0x8080808080808080), U(0x7676767676767676)
-LAST = np.asarray(
-    [0, *(((1 << 64) - 1) << 8 * (8 - n) & ((1 << 64) - 1) for n in range(1, 9))], U
-)  # masks of the last n characters
-TENS = np.asarray([10**n for n in range(17)], U)
-SIGNED_TENS = np.concatenate([10.0 ** np.arange(17), -(10.0 ** np.arange(17))])
-DIGITS = 15  # decimal digits that always fit into a double
+WORD = (1 << 64) - 1
+LAST = np.asarray([WORD << 8 * (8 - n) & WORD for n in range(9)], U)  # masks of the last n characters
+DIGITS = 14  # after the point; with the one before it, they always fit into a double
+TENS = np.asarray([10**n for n in range(DIGITS + 1)], U)
+SIGNED_TENS = np.concatenate([10.0 ** np.arange(DIGITS + 1), -(10.0 ** np.arange(DIGITS + 1))])
+PAIRS = [(U(8), U(10), U(0x00FF00FF00FF00FF)), (U(16), U(100), U(0x0000FFFF0000FFFF)), (U(32), U(10_000), U(0xFFFFFFFF))]
 
 
 class Marks:
@@ -56,79 +56,61 @@ def _bytes_at(data: bytes | memoryview, places: np.ndarray) -> np.ndarray:
     return windows[places].view("<u8")
 
 
-def columns(spaces: Marks, points: Marks, starts: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The first columns of lines whose columns are parted by single spaces.
-
-    Args:
-        spaces: where spaces stand.
-        points: where decimal points stand.
-        starts: (n,) first byte of each line.
-        count: of columns; another one must follow them.
-
-    Returns:
-        First byte, decimal point (the end where there is none) and end of every column (count, n), and whether the columns of a
-        line lie within 57 bytes (n,); where they do not, the other three are not right.
-    """
-    space, point = spaces.after(starts), points.after(starts)
-    begin, middle, end = (np.empty((count, len(starts)), np.int64) for _ in range(3))
-    inside = np.ones(len(starts), bool)
-    at = starts
-    for c in range(count):
-        less_space, less_point = space - U(1), point - U(1)
-        to_space = np.bitwise_count(space ^ less_space) - np.uint8(1)  # bits below the lowest one
-        to_point = np.bitwise_count(point ^ less_point) - np.uint8(1)
-        inside &= space != 0
-        begin[c] = at
-        np.add(starts, to_space, out=end[c])
-        np.add(starts, np.minimum(to_space, to_point), out=middle[c])
-        at = end[c] + 1
-        space &= less_space
-        dotted = to_point < to_space
-        point = point & less_point if dotted.all() else np.where(dotted, point & less_point, point)
-    return begin, middle, end, inside
-
-
-def decimals(data: bytes, begin: np.ndarray, middle: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers in these spans of a text, and which of them are not of the plain form and were not read.
+def columns(data: bytes, spaces: Marks, starts: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """The numbers in the first columns of lines whose columns are parted by single spaces.
 
     Args:
         data: the text.
-        begin: (n,) first byte of each number, from 16 on.
-        middle: (n,) its decimal point, or ``end``.
-        end: (n,) the byte after it.
+        spaces: where spaces stand in it.
+        starts: (n,) first byte of each line, from 16 on.
+        count: of columns; another one must follow them.
 
     Returns:
-        float64 (n,), and bool (n,): the value there means nothing.
+        float64 (count, n), and bool (count, n): not of the plain form, the value there means nothing. None where the columns of a
+        line do not lie within 57 bytes.
     """
+    space = spaces.after(starts)
+    begin, end = np.zeros((count, len(starts)), BYTE), np.empty((count, len(starts)), BYTE)  # within the line
+    for c in range(count):
+        less = space - U(1)
+        np.subtract(np.bitwise_count(space ^ less), BYTE(1), out=end[c])  # bits below the lowest one
+        if c + 1 < count:
+            np.add(end[c], BYTE(1), out=begin[c + 1])
+            space &= less
+    return _decimals(data, starts, begin, end) if space.all() else None
+
+
+def _decimals(data: bytes, starts: np.ndarray, begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers between the bytes ``begin`` and ``end`` (count, n) of lines."""
     text = np.frombuffer(data, np.uint8)
-    minus = text[begin] == MINUS
-    whole = middle - begin - minus  # digits before the point
-    part = np.maximum(end - middle - 1, 0)  # and after it
-    odd = (whole < 0) | (whole > 8) | (part > DIGITS) | (whole + part > DIGITS) | (whole + part < 1)
-    short = np.minimum(part, 8)
-    value, wrong = _eight(_bytes_at(data, end - 8), short)
+    at, stop = (starts + begin).ravel(), (starts + end).ravel()
+    minus = text[at] == MINUS
+    at += minus
+    front = text[at] - BYTE(ZERO)  # the digit before the point
+    at += 1
+    part = (end - begin).ravel() - minus - BYTE(2)  # digits after it; what is below zero is above 200 here
+    odd = (front > 9) | (text[at] != POINT) | (part > DIGITS)
+    value, wrong = _eight(_bytes_at(data, stop - 8), np.minimum(part, BYTE(8)))
     odd |= wrong
     long = np.flatnonzero((part > 8) & ~odd)
     if len(long):
-        more, wrong = _eight(_bytes_at(data, end[long] - 16), part[long] - 8)
+        more, wrong = _eight(_bytes_at(data, stop[long] - 16), part[long] - BYTE(8))
         value[long] += more * TENS[8]
         odd[long] |= wrong
-    power = np.minimum(part, 16)
-    if (whole == 1).all():
-        front = text[middle - 1] - np.uint8(ZERO)
-        odd |= front > 9
-        value += front * TENS[power]
-    else:
-        before, wrong = _eight(_bytes_at(data, middle - 8), np.clip(whole, 0, 8))
-        odd |= wrong
-        value += before * TENS[power]
-    return value / SIGNED_TENS[power + 17 * minus], odd
+    power = np.minimum(part, BYTE(DIGITS))
+    value += front * TENS.take(power)
+    power += BYTE(len(TENS)) * minus
+    return (value / SIGNED_TENS.take(power)).reshape(begin.shape), odd.reshape(begin.shape)
 
 
 def _eight(words: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The whole number that the last ``length`` characters of each word spell, and which of them hold something else."""
-    d = (words ^ ZEROS) & LAST[length]  # one digit a byte
+    d = words ^ ZEROS  # one digit a byte
+    d &= LAST.take(length)
     wrong = (((d + ABOVE_NINE) | d) & TOP) != 0
-    d = (d * U(10) + (d >> U(8))) & U(0x00FF00FF00FF00FF)
-    d = (d * U(100) + (d >> U(16))) & U(0x0000FFFF0000FFFF)
-    return (d * U(10_000) + (d >> U(32))) & U(0xFFFFFFFF), wrong
+    for bits, ten, mask in PAIRS:  # two numbers beside each other become one, three times
+        right = d >> bits
+        d *= ten
+        d += right
+        d &= mask
+    return d, wrong

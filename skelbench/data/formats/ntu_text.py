@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skelbench.data.formats.ntu_digits import POINT, SPACE, ZERO, Marks, columns, decimals
+from skelbench.data.formats.ntu_digits import SPACE, ZERO, Marks, columns
 from skelbench.errors import DataError
 from skelbench.skeleton.persons import Track
 
@@ -30,6 +30,7 @@ JOINTS, BODY_VALUES, JOINT_VALUES = 25, 10, 12
 LINES = 2 + JOINTS  # of a body
 MOST_FRAMES = 100_000  # 55 minutes; a header may claim anything
 LARGEST = 1 << 26  # bytes of a file: 12 minutes of one body
+SMALL = 1 << 22  # bytes that need no look ahead
 NEWLINE, RETURN = 10, 13
 COUNT = re.compile(rb"\d{1,9}")
 ID = re.compile(rb"-?\d{1,20}")
@@ -38,7 +39,7 @@ NOT_A_NUMBER = re.compile(
     rb"[+-]?(nan|\d\.#(ind|qnan|snan)\d*)", re.IGNORECASE
 )  # as .NET, Python and old Windows libraries write it
 STATES = (b"0", b"1", b"2")
-TEXT = bytes(range(32, 127)) + b"\t\n\v\f\r"  # characters that may stand in a file
+TEXT = bytes(range(32, 128)) + b"\t\n\v\f\r"  # characters that may stand in a file
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,46 +101,60 @@ def parse(data: bytes, where: str, *, states: bool = False) -> Recording:
 def _at_once(data: bytes, states: bool) -> Recording | None:
     """The file as arrays, or None where something is unusual."""
     text = np.frombuffer(data, np.uint8)
-    is_end = text == NEWLINE
-    # A joint's line has 23 characters and more, so that there is an end to the lines a file can have.
-    if np.count_nonzero(is_end) > MOST_FRAMES + len(data) // 16 + 1:
-        return None
-    ends = np.flatnonzero(is_end)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    spaces = Marks(text, SPACE)
-    values = np.diff(spaces.before(ends), prepend=0) + 1  # per line, as long as single blanks stand between values and nowhere else
-    if spaces.doubled or (text[starts] == SPACE).any() or (text[ends - 1] == SPACE).any():
-        return None
-    returns = text[ends - 1] == RETURN
-    if text.max() > TEXT[94] or np.count_nonzero(text < SPACE) != len(ends) + np.count_nonzero(returns):
-        return None
-    ends = ends - returns  # where the last value ends
-    found = _bodies(data, text, values, starts, ends)
+    found = _line_ends(text)
     if found is None:
         return None
-    frames, frame, place, lines = found
+    starts, ends, stops = found
+    spaces = Marks(text, SPACE)
+    values = np.diff(spaces.before(ends), prepend=0) + 1  # per line, as long as single blanks stand between values and nowhere else
+    if spaces.doubled or (text[starts] == SPACE).any() or (text[stops - 1] == SPACE).any():
+        return None
+    bodies = _bodies(data, text, values, starts, stops)
+    if bodies is None:
+        return None
+    frames, frame, place, lines = bodies
     joint_lines = (lines[:, None] + np.arange(2, LINES)).ravel()
     ids = _ids(data, starts[lines].tolist())
     if ids is None or (values[joint_lines] != JOINT_VALUES).any():
         return None
-    begin, middle, end, inside = columns(spaces, Marks(text, POINT), starts[joint_lines], 3)
-    if not inside.all():
+    numbers = columns(data, spaces, starts[joint_lines], 3)
+    if numbers is None:
         return None
-    xyz, odd = decimals(data, begin.ravel(), middle.ravel(), end.ravel())
-    for n in np.flatnonzero(odd).tolist():
-        value = _number(data[begin.flat[n] : end.flat[n]])
+    xyz, odd = numbers
+    for at in np.flatnonzero(odd).tolist():
+        axis, n = divmod(at, len(joint_lines))
+        line = joint_lines[n]
+        value = _number(data[starts[line] : stops[line]].split(b" ", 3)[axis])
         if value is None:
             return None
-        xyz[n] = value
+        xyz[axis, n] = value
     joints = np.empty((len(joint_lines), 4 if states else 3), np.float32)
-    joints[:, :3] = xyz.reshape(3, -1).T
+    joints[:, :3] = xyz.T
     if states:
-        last = ends[joint_lines]
+        last = stops[joint_lines]
         state = text[last - 1] - np.uint8(ZERO)
         if (text[last - 2] != SPACE).any() or (state > 2).any():
             return None
         np.divide(state, 2, out=joints[:, 3])
     return _recording(frames, frame, place, ids, joints)
+
+
+def _line_ends(text: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """First byte, newline, and the byte after the last value of every line; None for anything but printable ASCII in lines."""
+    control = text.view(np.int8) < SPACE  # also bytes from 128 up, which are negative here
+    # A joint's line has 23 characters and more, so that there is an end to the lines a file can have.
+    if len(text) > SMALL and np.count_nonzero(control) > 2 * (MOST_FRAMES + len(text) // 16):
+        return None
+    ends = stops = np.flatnonzero(control)
+    if text[ends[0]] == RETURN:  # then so must all other lines end
+        stops, ends = ends[::2], ends[1::2]
+        if len(stops) != len(ends) or (text[stops] != RETURN).any() or (ends - stops != 1).any():
+            return None
+    if (text[ends] != NEWLINE).any():
+        return None
+    starts = np.zeros_like(ends)
+    np.add(ends[:-1], 1, out=starts[1:])
+    return starts, ends, stops
 
 
 def _bodies(
@@ -172,10 +187,14 @@ def _bodies(
 
 
 def _ids(data: bytes, starts: Sequence[int]) -> list[int] | None:
-    words = [data[at : data.index(b" ", at)] for at in starts]
-    known = {word: int(word) if ID.fullmatch(word) else None for word in dict.fromkeys(words)}
+    words = [data[at : at + 24] for at in starts]  # an id has 21 characters at most
+    known = {word: _id(word.split(b" ", 1)[0]) for word in set(words)}
     ids = [id for word in words if (id := known[word]) is not None]
     return ids if len(ids) == len(words) else None
+
+
+def _id(word: bytes) -> int | None:
+    return int(word) if ID.fullmatch(word) else None
 
 
 def _number(word: bytes) -> float | None:

@@ -1,9 +1,9 @@
 """Clips written as NTU RGB+D ``.skeleton`` files, so that whatever reads those can read what was made here.
 
-Coordinates are written with the fewest digits that give the same float32 again. Of the columns that skelbench does not keep, the
-pixels are those of an ideal Kinect v2 at the origin, orientations and lean are zero, hands unknown. To get exactly the same clips
-back, read with ``persons="raw", missing=False``: the other ways choose among bodies, and a file may be called like one that the
-authors of the dataset list as missing.
+Coordinates are written with the fewest digits that give the same float32 again. Of the columns that skelbench does not keep, pixels
+are those of an ideal Kinect v2 at the origin, orientations turn +y the shortest way along the bone that ends in the joint, lean is
+zero and hands are unknown. To get exactly the same clips back, read with ``persons="raw", missing=False``: the other ways choose
+among bodies, and a file may be called like one that the authors of the dataset list as missing.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ LAYOUT = "kinect_v2_25"
 FIRST_ID = 1 << 56  # as large as those of the sensor; beyond what a double holds exactly
 # Focal length and centre of the two pictures, pixels; y points down in them.
 DEPTH, COLOUR = (365.5, 256.0, 212.0), (1081.4, 960.0, 540.0)
+TINY = 1e-9
 NEAREST = 0.1  # metres; nothing nearer is on a picture
 BODY = "0 0 0 0 0 0 0 0 2"  # what follows the id of a body
-LINE = " ".join(["%s"] * 3 + ["%.7g"] * 4 + ["0 0 0 0"] + ["%d"])
+LINE = " ".join(["%s"] * 3 + ["%.7g"] * 8 + ["%d"])
 
 
 def write_ntu(clips: Store | Iterable[Clip], folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -124,12 +125,23 @@ def _body_texts(joints: np.ndarray) -> list[str]:
     xyz = joints[..., :3].astype(np.float64)
     seen = joints.any(axis=2)  # (B, 25)
     state = np.round(2 * joints[..., 3]) if joints.shape[2] == 4 else 2.0 * seen
-    columns = np.empty((*seen.shape, JOINT_VALUES - 4), object)
+    columns = np.empty((*seen.shape, JOINT_VALUES), object)
     columns[..., :3] = joints[..., :3].astype("S32").astype("U32")  # the shortest text of a float32
     columns[..., 3:5], columns[..., 5:7] = _pixels(xyz, *DEPTH), _pixels(xyz, *COLOUR)
-    columns[..., 7] = np.clip(state, 0, 2)
+    columns[..., 7:11], columns[..., 11] = _orientation(xyz), np.clip(state, 0, 2)
     form = "\r\n".join([LINE] * JOINTS)
     return [form % tuple(body) for body in columns.reshape(len(joints), -1).tolist()]
+
+
+def _orientation(xyz: np.ndarray) -> np.ndarray:
+    """Unit quaternions w, x, y, z (B, 25, 4) that turn +y into the bone from the parent; zero where there is no bone."""
+    parents = np.asarray(topology(LAYOUT).parents)
+    bone = np.where((parents >= 0)[:, None], xyz - xyz[:, parents], 0.0)
+    length = np.linalg.norm(bone, axis=-1)
+    x, y, z = np.moveaxis(bone / np.where(length > 0, length, 1.0)[..., None], -1, 0)
+    q = np.stack([1 + y, z, np.zeros_like(y), -x], axis=-1)  # 1 + cosine, and the cross product of +y with the bone
+    q[1 + y < TINY] = (0.0, 1.0, 0.0, 0.0)  # straight down: half a turn about x
+    return np.where((length > 0)[..., None], q / np.linalg.norm(q, axis=-1, keepdims=True), 0.0)
 
 
 def _pixels(xyz: np.ndarray, focal: float, across: float, down: float) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from skelbench.data.formats import acclaim, bvh, kinetics, landmarks, ntu, nwucla, pack, penn, pku, shrec, uiprmd
+from skelbench.data.formats import acclaim, bvh, kinetics, landmarks, ntu, nwucla, pack, penn, pku, pyskl, shrec, uiprmd
 from skelbench.data.formats.found import seen
 from skelbench.data.formats.pack import write_pack
 from skelbench.data.formats.source import Source
@@ -22,6 +22,7 @@ FORMATS: dict[str, ModuleType] = {
     "bvh": bvh,
     "acclaim": acclaim,
     "ntu": ntu,
+    "pyskl": pyskl,
     "nwucla": nwucla,
     "pku": pku,
     "shrec": shrec,

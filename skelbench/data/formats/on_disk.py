@@ -28,7 +28,10 @@ def whole_file(path: Path, *, limit: int = LIMIT) -> bytes:
         if path.exists() and not path.is_file():
             raise DataError(f"{path}: is not a file")
         with path.open("rb") as file:
-            data = file.read(limit + 1)
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, limit) + 1)  # not limit + 1: Python would claim that much memory for every small file
+            if len(data) > size:  # it grew, or has no size, as in /proc
+                data += file.read(limit + 1 - len(data))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if len(data) > limit:

@@ -201,7 +201,8 @@ def _sides(store: Store, name: str, *, use: np.ndarray, seed: int, notes: list[s
         raise ConfigError(
             f"{store.meta.name!r} has no official split {name!r} (listed: {', '.join(there) or 'none'}); try {hint!r}"
         )
-    raise ConfigError(f"no split called {name!r}; there are: {', '.join([*NAMES, *(k for k in there if k not in NAMES)])}")
+    hint = " (a part of a split is written xsub@10%, xsub@lt100)" if "@" in name else ""
+    raise ConfigError(f"no split called {name!r}{hint}; there are: {', '.join([*NAMES, *(k for k in there if k not in NAMES)])}")
 
 
 def _check_groups(store: Store, name: str, side: np.ndarray) -> None:

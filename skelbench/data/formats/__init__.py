@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from skelbench.data.formats import acclaim, bvh, kinetics, landmarks, ntu, nwucla, pack, penn, pku, pyskl, shrec, uiprmd
+from skelbench.data.formats import acclaim, arrays, bvh, kinetics, landmarks, ntu, ntux, nwucla, pack, penn, pku, pyskl, shrec, uiprmd
 from skelbench.data.formats.found import seen
 from skelbench.data.formats.pack import write_pack
 from skelbench.data.formats.source import Source
@@ -27,9 +27,11 @@ FORMATS: dict[str, ModuleType] = {
     "pku": pku,
     "shrec": shrec,
     "penn": penn,
+    "ntux": ntux,
     "uiprmd": uiprmd,
     "kinetics": kinetics,
     "landmarks": landmarks,
+    "arrays": arrays,
 }
 # Asked in this order. A pack may have its raw files in folders below it; the last three are ways to bring own data and fit much.
 FIRST, LAST = ("pack",), ("landmarks", "arrays", "table")

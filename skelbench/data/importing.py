@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -189,13 +191,22 @@ def _is_file(value: str | Path) -> bool:
 def _state(path: Path) -> list[tuple[str, int, int]]:
     """Name, size and time of every file that an import of this path may read; hidden files do not count."""
     if path.is_dir():
-        files = [p for p in path.rglob("*") if not p.name.startswith(".")]
+        root = path
+        files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names if not name.startswith(".")]
+    elif path.exists():
+        root = path.parent
+        files = [p for p in root.iterdir() if p.stem == path.stem or p.suffix.lower() in BESIDE]
     else:
-        same = (p for p in path.parent.iterdir() if p.stem == path.stem or p.suffix.lower() in BESIDE) if path.exists() else ()
-        files = [p for p in same if p.is_file()]
-    root = path if path.is_dir() else path.parent
-    states = ((p.relative_to(root).as_posix(), p.stat()) for p in files if not p.is_dir())
-    return sorted((name, state.st_size, state.st_mtime_ns) for name, state in states)
+        return []
+    states = []
+    for file in files:
+        try:
+            state = file.stat()
+        except OSError:  # a link that leads nowhere; whether it is needed is for the reader to say
+            state = file.lstat()
+        if not stat.S_ISDIR(state.st_mode):
+            states.append((file.relative_to(root).as_posix(), state.st_size, state.st_mtime_ns))
+    return sorted(states)
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from skelbench.data.formats import acclaim, arrays, bvh, kinetics, landmarks, ntu, ntux, nwucla, pack, penn, pku, pyskl, shrec, uiprmd
+from skelbench.data.formats import (
+    acclaim,
+    arrays,
+    bvh,
+    kinetics,
+    landmarks,
+    ntu,
+    ntux,
+    nwucla,
+    pack,
+    penn,
+    pku,
+    pyskl,
+    shrec,
+    uiprmd,
+)
 from skelbench.data.formats.found import seen
 from skelbench.data.formats.pack import write_pack
 from skelbench.data.formats.source import Source

@@ -6,7 +6,7 @@ PY      = $(BIN)/python
 # Spinning OpenMP threads stall small models whenever anything else runs; see CONTRIBUTING.md.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo lab test check test-unit test-notebooks test-browser bench notebooks format clean help
+.PHONY: setup demo lab test check test-unit test-notebooks test-browser fuzz bench notebooks format clean help
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 24
@@ -42,6 +42,9 @@ test-notebooks: setup
 
 test-browser: setup
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m browser
+
+fuzz: setup      ## 100 000 damaged datasets against every reader (about a quarter of an hour)
+	OMP_NUM_THREADS=1 $(PY) tests/data/fuzz.py --inputs 100000
 
 bench: setup     ## ratios, measured side by side in one run
 	OMP_NUM_THREADS=1 $(PY) -m tests.bench

@@ -115,6 +115,7 @@ class Place:
         self.home.mkdir()
         self.temporary.mkdir()
         module = samples()[format]
+        self.options: dict[str, Any] = getattr(module, "OPTIONS", {})
         self.samples: list[tuple[dict[str, bytes], str]] = []
         for variant in range(VARIANTS):
             folder = root / "sample"
@@ -185,7 +186,7 @@ def attempt(place: Place, number: int, tally: Tally) -> None:
             fitting(path)
         if rng.random() < 0.3:
             describe(path)
-        import_data(path, "input", format=place.format, progress=False, **options(place.format, rng))
+        import_data(path, "input", format=place.format, progress=False, **place.options, **options(place.format, rng))
         outcome = "read"
     except (DataError, ConfigError) as error:
         words = str(error)
@@ -284,7 +285,7 @@ def again(format: str, number: int, *, seed: int, keep: Path | None) -> int:
             shutil.copytree(place.work, keep, symlinks=True)
             print(f"kept in {keep}")
         rng.random(), rng.random()
-        more = options(format, rng)
+        more = {**place.options, **options(format, rng)}
         print(f"recognised as {fitting(path)}; options {more}")
         try:
             print(describe(path))

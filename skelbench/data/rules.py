@@ -38,6 +38,7 @@ OUT, NOWHERE, TRAIN, TEST, VALIDATION = -1, 0, 1, 2, 3
 SIDES = {"train": TRAIN, "test": TEST, "validation": VALIDATION}
 COLUMN = {"xsub": "subject", "cross_subject": "subject", "xview": "camera", "xset": "setup"}
 APART = ("subject", "camera", "setup", "group", "clip")
+_NAME = re.compile(r"[\w.+:-]{1,80}")  # becomes part of the name of a column
 _LIST = re.compile(r"(?:(?P<name>.+?)_)?(?P<side>train|val|validation|test)(?P<fold>\d*)")
 
 
@@ -77,16 +78,19 @@ def compact(
     for name, rule in splits.items():
         if not isinstance(rule, Mapping) or "train_ids" not in rule:
             continue
+        if not _NAME.fullmatch(name):
+            raise DataError(f"{where}: split {name!r:.90}: wanted a name of letters, digits and . _ + - : , at most 80 characters")
+        if "by" in rule or set(SIDES) & set(rule):
+            raise DataError(f"{where}: split {name!r} has lists of names and of numbers; give one of them")
         column = f"split_{name}"
         if column in taken:
             raise DataError(f"{where}: split {name!r} has lists of names, but the column {column!r} is there already; give one")
         side = np.zeros(len(ids), np.int64)
         listed, absent = {}, 0
         for word, number in SIDES.items():
-            names = rule.get(f"{word}_ids")
-            if names is None:
+            if f"{word}_ids" not in rule:
                 continue
-            names = _names(names, f"{where}: split {name!r}, {word}_ids")
+            names = _names(rule[f"{word}_ids"], f"{where}: split {name!r}, {word}_ids")
             rows = np.asarray([row[n] for n in names if n in row], np.int64)
             twice = rows[side[rows] > 0]
             if len(twice):

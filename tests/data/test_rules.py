@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from recorded import clips_of, ntu60_names, ntu_about
 
 from skelbench.data import make_split, write_store
@@ -94,12 +96,16 @@ def test_lists_that_do_not_fit_are_refused(tmp_path):
         ({"train_ids": ["a", "b"], "test_ids": ["b"]}, "lists clip 'b' on two sides"),
         ({"train_ids": ["q"], "test_ids": ["b"]}, "none of its 1 train clips is here, the first is 'q'"),
         ({"train_ids": "abc"}, "must be a list of clip names"),
+        ({"train_ids": ["a"], "test": [1]}, "has lists of names and of numbers; give one of them"),
         ({"train_ids": ["a"], "test_ids": [3]}, "must be a list of clip names"),
     ):
         with pytest.raises(DataError, match=f"^here: split 'x'.*{message}"):
             compact({"x": rule}, ids, where="here")
     with pytest.raises(DataError, match="the column 'split_x' is there already"):
         compact({"x": {"train_ids": ["a"]}}, ids, taken=["split_x"], where="here")
+    for name in ("", "a/b", "a b", "x" * 81):
+        with pytest.raises(DataError, match=r"here: split .* wanted a name of letters"):
+            compact({name: {"train_ids": ["a"]}}, ids, where="here")
     store = of(tmp_path / "n", people(), splits={"x": {"by": "subject", "train": [1], "apart": "room"}})
     with pytest.raises(DataError, match="'apart' is 'room', wanted one of subject"):
         make_split(store, "x")
@@ -125,6 +131,48 @@ def test_lists_side_by_side():
         "split1": {"train_ids": ["f"], "test_ids": ["g"]},
     }
     assert left == ["xset_val", "odd"]
+
+
+WORDS = st.sampled_from(
+    ["by", "train", "test", "validation", "train_ids", "test_ids", "validation_ids", "novel", "exemplars", "without", "apart"]
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 8)
+    | st.sampled_from(
+        [10**30, -(10**30), 1.5, float("nan"), "", "subject", "camera", "group", "ntu_missing", "s1c0r0", "s2c1r1", "clip"]
+    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(rule=st.dictionaries(WORDS, VALUES, max_size=6) | VALUES, name=st.sampled_from(["x", "xsub", "one_shot", "cross_subject"]))
+def test_whatever_stands_in_the_meta_file(fuzzed, rule, name):
+    object.__setattr__(fuzzed.meta, "splits", {name: rule})
+    try:
+        split = make_split(fuzzed, name, allow_missing=True)
+    except (DataError, ConfigError):
+        return
+    train, validation, test, gallery = parts(split)
+    assert train and test and not (train & test or train & validation or test & validation or gallery & (train | test))
+
+
+@settings(max_examples=80, deadline=None)
+@given(rule=st.dictionaries(WORDS, VALUES, max_size=6), name=st.text(max_size=5))
+def test_whatever_a_reader_hands_over(rule, name):
+    try:
+        kept, columns = compact({name: rule}, ["s1c0r0", "s2c1r1"], where="here")
+    except DataError:
+        return
+    assert all(c.shape == (2,) and set(c) <= {0, 1, 2, 3} for c in columns.values()) and len(kept) == 1
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory):
+    return of(tmp_path_factory.mktemp("fuzz") / "f", people(camera=1))
 
 
 # --- NTU ------------------------------------------------------------------------------------------------------------------

@@ -95,7 +95,12 @@ def parse(data: bytes, where: str, *, states: bool = False) -> Recording:
     if len(data) > LARGEST:
         raise DataError(f"{where}: {len(data) >> 20} MB, more than a .skeleton file can have ({LARGEST >> 20} MB)")
     data = data.removeprefix(b"\xef\xbb\xbf")
-    return _at_once(data if data.endswith(b"\n") else data + b"\n", states) or _line_by_line(data, where, states)
+    return _at_once(_ended(data), states) or _line_by_line(data, where, states)
+
+
+def _ended(data: bytes) -> bytes:
+    """With an end to the last line, of the kind of the first one."""
+    return data if data.endswith(b"\n") else data + (b"\r\n" if b"\r\n" in data[:12] else b"\n")
 
 
 def _at_once(data: bytes, states: bool) -> Recording | None:

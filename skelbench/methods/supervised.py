@@ -77,7 +77,8 @@ class Supervised(Method):
     def step(self, batch: Batch, generator: torch.Generator) -> Step:
         check_labels(batch)
         view = self.config.views.view(batch.joints, batch.lengths, self.topology, generator)  # (N, C, frames, V, M)
-        features = self.encoder(stream(self.config.stream, view, self.topology))
+        x = stream(self.config.stream, view, self.topology)
+        features = self.encoder(x, generator) if isinstance(self.encoder, HCN) else self.encoder(x)  # HCN draws what drops out
         logits = full_precision(self.head(features))
         loss = functional.cross_entropy(logits, batch.labels, label_smoothing=self.config.smoothing)
         right = (logits.argmax(dim=1) == batch.labels).to(loss.dtype).mean()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from skelbench.data import Store, write_store
+from skelbench.data import Store
 from skelbench.errors import ConfigError, DataError
 from skelbench.methods.skeletonmae import Frames, SkeletonMAE, mean_cosine, reweighted_cosine
 from skelbench.nets.gin import GIN
 from skelbench.skeleton.bodyparts import six_parts
-from skelbench.skeleton.clip import Batch, Clip, batch_of
+from skelbench.skeleton.clip import Batch, batch_of
 from skelbench.skeleton.sampling import segment_frames
 from skelbench.skeleton.topology import Topology, topology
 from skelbench.train import open_run, start
@@ -306,23 +305,10 @@ def test_skeletons_without_six_parts_hide_joints() -> None:
         method.step(batch, generator())
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    def made() -> Iterator[Clip]:
-        rng = np.random.default_rng(0)
-        for i in range(60):
-            walk = rng.normal(size=(12 + i % 5, 2, 17, 2)).cumsum(axis=0) * 0.1 + rng.normal(size=(1, 2, 17, 2)) + i % 2
-            walk[:, 1] *= i % 3 == 0
-            yield Clip(joints=walk.astype(np.float32), topology=COCO, label=i % 2, id=f"c{i}", about={"subject": i % 6, "group": i})
-
-    return write_store(tmp_path_factory.mktemp("data") / "flat", made(), classes=["left", "right"])
-
-
-def test_a_run_learns_and_resumes_bit_for_bit(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SKELBENCH_RUNS", str(tmp_path))
+def test_a_run_learns_and_resumes_bit_for_bit(flat: Store, runs: Path) -> None:
     edits: dict[str, Any] = dict(epochs=6, normalise="none", save_every=0, masking="random_parts", lr=0.01)
-    whole = start("skeletonmae", store, "smoke", folder=tmp_path / "whole", **edits).run(progress=False)
-    often = start("skeletonmae", store, "smoke", folder=tmp_path / "often", **edits)
+    whole = start("skeletonmae", flat, "smoke", **edits).run(progress=False)
+    often = start("skeletonmae", flat, "smoke", **edits)
     while not often.finished:
         for _ in often:
             break

@@ -20,6 +20,7 @@ from skelbench.skeleton.geometry import (
     first_frame,
     joint_at,
     keep_frames,
+    minimal_rotation,
     rotate_to,
     seen,
     within_axes,
@@ -100,16 +101,25 @@ def pyskl(x: Tensor, lengths: Tensor, topology: Topology, size: Tensor | None) -
     there = seen(x, lengths)  # (N, T, M)
     if x.shape[4] > 1:
         times = there.sum(1)  # (N, M)
-        swap = times[:, 1] > times[:, 0]
-        order = torch.arange(x.shape[4], device=x.device).repeat(x.shape[0], 1)  # (N, M)
-        order[swap, 0], order[swap, 1] = 1, 0
-        x = x.gather(4, order[:, None, None, None].expand_as(x))
-        there = there.gather(2, order[:, None].expand_as(there))
+        swap = (times[:, 1] > times[:, 0]).nonzero()[:, 0]
+        if len(swap):
+            order = [1, 0, *range(2, x.shape[4])]
+            x = x.index_copy(0, swap, x[swap][..., order])
+            there = there.index_copy(0, swap, there[swap][..., order])
     keep, inside = there[:, :, 0], frame_mask(lengths, x.shape[2]).to(x.device)
     x, lengths = keep_frames(x, torch.where(keep.any(1, keepdim=True), keep, inside))
     y = x[:, :d]
     y = (y - y[:, :, :1, topology.center, None, :1]) * (y != 0).any(1, keepdim=True)
-    return _with_score(rotate_to(rotate_to(y, spine, 2), shoulders, 0), x, d), lengths
+    return _with_score(torch.matmul(_upright(y, spine, shoulders), y.flatten(2)).view_as(y), x, d), lengths
+
+
+def _upright(x: Tensor, spine: tuple[int, int], shoulders: tuple[int, int]) -> Tensor:
+    """The turn of the spine to +z and then of the shoulders to +x, body 0 and frame 0, as one matrix a clip (N, 3, 3)."""
+    up, across = (x[:, :, 0, pair[1], 0] - x[:, :, 0, pair[0], 0] for pair in (spine, shoulders))  # (N, 3)
+    eye = torch.eye(3, dtype=x.dtype, device=x.device)
+    first = minimal_rotation(up, eye[2])
+    second = minimal_rotation(torch.matmul(first, across[:, :, None])[:, :, 0], eye[0])
+    return torch.matmul(second, first)
 
 
 def pyskl2d(x: Tensor, lengths: Tensor, topology: Topology, size: Tensor | None) -> Done:

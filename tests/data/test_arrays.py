@@ -145,6 +145,9 @@ def test_labels_of_every_kind(tmp_path):
         (np.array([1j, 1, 2, 3]), "labels must be words, or whole numbers"),
         (np.ones((4, 3)), r"labels of shape \(4, 3\) must have a single one in every row"),
         (np.array(["a", "", "b", "c"]), "clip 1 has an empty label"),
+        (np.array([["a"], ["b"], ["c"], ["d"]]), "labels must be words, or whole numbers"),
+        (np.array([97, 0x110000, 98, 99], np.uint32).view("U1"), "a word holds something that is no character"),
+        (np.array([97, 0xD800, 98, 99], np.uint32).view("U1"), "a word holds something that is no character"),
     ],
 )
 def test_labels_that_do_not_fit(array, match, tmp_path):

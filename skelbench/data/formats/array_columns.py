@@ -10,7 +10,7 @@ import numpy as np
 
 from skelbench.data.container import ID
 from skelbench.data.formats.class_names import name_classes
-from skelbench.data.formats.numpy_header import BROKEN, map_npy, npz_headers
+from skelbench.data.formats.numpy_header import map_npy, npz_headers, stream_rows
 from skelbench.data.formats.on_disk import whole_file
 from skelbench.data.formats.source import UNLABELLED
 from skelbench.errors import DataError
@@ -50,17 +50,11 @@ def columns_of(file: Path, key: str | None, N: int, *, frames: int) -> Columns:
     if key is None:
         return Columns()
     found, left = {}, []
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            for name, header in npz_headers(file).items():
-                if header.shape[:1] == (N,) and (len(header.shape) == 1 or (name in LABELS and len(header.shape) == 2)):
-                    found[name] = arrays[name]
-                elif name != key:
-                    left.append(name)
-    except BROKEN as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{file}: damaged ({error})") from error
+    for name, header in npz_headers(file).items():
+        if header.shape[:1] == (N,) and (len(header.shape) == 1 or (name in LABELS and len(header.shape) == 2)):
+            found[name] = np.concatenate(list(stream_rows(file, name)))
+        elif name != key:
+            left.append(name)
     labels = next((found.pop(k) for k in LABELS if k in found), None)
     ids = next((found.pop(k) for k in IDS if k in found), None)
     lengths = next((found.pop(k) for k in LENGTHS if k in found), None)
@@ -105,8 +99,8 @@ def labels_of(
         return (UNLABELLED,), [0] * N, "no labels given"
     if len(values) != N:
         raise DataError(f"{where}: {len(values)} labels for {N} clips")
-    if values.dtype.kind in "US":
-        words = [str(v, "utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values.tolist()]
+    if values.dtype.kind in "US" and values.ndim == 1:
+        words = _words(values, where)
         names = tuple(sorted(set(words)))
         if not all(w.strip() for w in names):
             raise DataError(f"{where}: clip {words.index(names[0])} has an empty label")
@@ -115,6 +109,15 @@ def labels_of(
     numbers = _whole(values, where)
     names, named = name_classes(int(numbers.max()) + 1, classes=classes, known=None, where=where)
     return names or (UNLABELLED,), [int(n) for n in numbers], f"{source}; names {named}"
+
+
+def _words(values: np.ndarray, where: str) -> list[str]:
+    """Words (N,) as they are; bytes are taken as UTF-8. What is no character would make numpy fail later, so it is refused here."""
+    if values.dtype.kind == "U" and values.size and values.dtype.itemsize:
+        codes = np.ascontiguousarray(values).view(np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
+        if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+            raise DataError(f"{where}: a word holds something that is no character; the file is damaged")
+    return [str(v, "utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values.tolist()]
 
 
 def _label_file(file: Path) -> np.ndarray:
@@ -143,7 +146,9 @@ def _whole(values: np.ndarray, where: str) -> np.ndarray:
 
 
 def _ids(values: np.ndarray, file: Path) -> list[str]:
-    ids = [str(v, "utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values.tolist()]
+    if values.dtype.kind not in "USiu":
+        raise DataError(f"{file}: names of clips are words; they are {values.dtype}")
+    ids = _words(values, str(file))
     odd = next((i for i in ids if not ID.fullmatch(i)), None)
     if odd is not None or len(set(ids)) < len(ids):
         what = f"{odd!r:.60} is none" if odd is not None else f"{next(i for i in ids if ids.count(i) > 1)!r:.60} stands twice"

@@ -14,8 +14,11 @@ from skelbench.data.catalogue import Listing, list_data
 from skelbench.data.description import Description, describe
 from skelbench.data.folders import NAME, clear_leftovers, data_home
 from skelbench.data.formats import FORMATS, write_pack
+from skelbench.data.fractions import fraction
 from skelbench.data.importing import import_data
 from skelbench.data.loader import Loader
+from skelbench.data.longtail import long_tailed
+from skelbench.data.normalised import normalised_clips
 from skelbench.data.splits import Split, loso_splits, make_split
 from skelbench.data.store import Checksum, Meta, Store, checksums, verify, write_store
 from skelbench.errors import ConfigError, DataError
@@ -32,11 +35,14 @@ __all__ = [
     "checksums",
     "data_home",
     "describe",
+    "fraction",
     "import_data",
     "list_data",
     "load",
+    "long_tailed",
     "loso_splits",
     "make_split",
+    "normalised_clips",
     "verify",
     "write_pack",
     "write_store",

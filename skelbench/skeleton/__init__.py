@@ -22,15 +22,19 @@ from skelbench.skeleton.augment import (
     transform_joints,
 )
 from skelbench.skeleton.clip import Batch, Clip, batch_of, check_joints, check_lengths, collate, frame_mask
+from skelbench.skeleton.fixed_length import pad_to, replay_to, to_length
 from skelbench.skeleton.normalise import (
     PRESETS,
+    Length,
     Preset,
     centre_per_frame,
     fill_null_frames,
     minimal_rotation,
     preset,
     rotate_to,
+    to_apply,
 )
+from skelbench.skeleton.sampling import even_frames, take_frames, uniform_frames, uniform_test_frames
 from skelbench.skeleton.streams import STREAMS, ancestors, bone, joint, motion, skip, stream
 from skelbench.skeleton.topology import Topology, guess_pairs, guess_parts, topologies, topology
 
@@ -40,6 +44,7 @@ __all__ = [
     "STREAMS",
     "Batch",
     "Clip",
+    "Length",
     "Preset",
     "Topology",
     "ViewDraw",
@@ -56,6 +61,7 @@ __all__ = [
     "corrupt_joints",
     "crop_resize",
     "draw_joints",
+    "even_frames",
     "fill_null_frames",
     "frame_mask",
     "guess_pairs",
@@ -65,11 +71,13 @@ __all__ = [
     "minimal_rotation",
     "mirror",
     "motion",
+    "pad_to",
     "preset",
     "random_crop",
     "random_crop_resize",
     "random_rotate",
     "random_shear",
+    "replay_to",
     "rotate",
     "rotate_to",
     "rotation_about",
@@ -77,7 +85,12 @@ __all__ = [
     "shear_matrices",
     "skip",
     "stream",
+    "take_frames",
+    "to_apply",
+    "to_length",
     "topologies",
     "topology",
     "transform_joints",
+    "uniform_frames",
+    "uniform_test_frames",
 ]

@@ -167,16 +167,21 @@ def _clips(format: str, path: Path) -> str:
 def _commands(
     place: Path, facts: Mapping[str, Any], missing: Sequence[str], *, format: str | None = None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Shell and Python lines that import it. Files that are still missing stand in them under a made-up name."""
+    """Shell and Python lines that import it; files that are still missing stand in them under a made-up name.
+
+    Without labels data can be imported, too, so they come in a second line.
+    """
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", place.stem if place.is_file() else place.resolve().name).strip("._-")[:60] or "mine"
     wanted = {k: v for k, v in PLACEHOLDERS.items() if any(m.startswith(k) or f"{k}=" in m for m in missing)}
+    optional = wanted.pop("labels", None)
     splits = facts.get("splits")
     more = {"format": format, **wanted, "split": splits[0] if isinstance(splits, list | tuple) and splits else None}
     given = {k: str(v) for k, v in more.items() if v}
     flags = "".join(f" --{k} {shlex.quote(v)}" for k, v in given.items())
     keywords = "".join(f", {k}={v!r}" for k, v in given.items())
-    shell = (f"skelbench data import {shlex.quote(str(place))} --name {name}{flags}",)
-    return shell, ("import skelbench as sb", f"data = sb.import_data({str(place)!r}, {name!r}{keywords})")
+    shell = [f"skelbench data import {shlex.quote(str(place))} --name {name}{flags}"]
+    shell += [f"{shell[0]} --labels {optional}"] if optional else []
+    return tuple(shell), ("import skelbench as sb", f"data = sb.import_data({str(place)!r}, {name!r}{keywords})")
 
 
 def _of_archive(place: Path) -> Description:

@@ -11,6 +11,7 @@ from skelbench.methods.base import Explanation, Method, Step
 METHODS: dict[str, str] = {
     "moco": "skelbench.methods.moco:MoCo",
     "halp": "skelbench.methods.halp:HaLP",
+    "isc": "skelbench.methods.isc:ISC",
     "skeletonmae": "skelbench.methods.skeletonmae:SkeletonMAE",
     "strl": "skelbench.methods.strl:STRL",
     "supervised": "skelbench.methods.supervised:Supervised",

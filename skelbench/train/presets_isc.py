@@ -28,14 +28,14 @@ def isc_demo() -> tuple[ISC.Config, Train]:
     """For several hundred clips on two cores: the views and the queue of the other demos, and small encoders."""
     own = ISC.Config(
         seq=GRU.Config(hidden=64, layers=2, input_norm=False, readout="mean"),
-        graph=AGCN.Config(channels=(16, 16, 32, 64)),
-        image=HCN.Config(rows=32, columns=32, channels=(16, 32, 64, 64)),
+        graph=AGCN.Config(channels=(8, 16, 32)),
+        image=HCN.Config(rows=32, columns=16, channels=(8, 16, 32, 64)),
         views=Views(frames=32, ratio=(0.5, 1.0), minimum=16, shear=0.5, mirror=0.5),
         queue=128,
         momentum=0.99,
         temperature=0.1,
     )
-    return own, Train(epochs=40, batch=64, lr=0.1, drops=(30,))
+    return own, Train(epochs=40, batch=64, lr=0.03, drops=(30,))
 
 
 def isc_paper() -> tuple[ISC.Config, Train]:

@@ -104,11 +104,11 @@ def test_objects_are_refused_with_advice(tmp_path):
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_rows_of_an_archive_a_few_at_a_time(save, tmp_path):
-    array = np.random.default_rng(0).normal(size=(300, 40, 150)).astype(np.float32)  # 7 MB
+    array = np.random.default_rng(0).normal(size=(100, 40, 150)).astype(np.float32)  # 2.4 MB
     save(tmp_path / "a.npz", a=array, b=np.arange(5.0))
     assert {k: h.shape for k, h in npz_headers(tmp_path / "a.npz").items()} == {"a": array.shape, "b": (5,)}
     blocks = list(stream_rows(tmp_path / "a.npz", "a"))
-    assert len(blocks) == 2 and np.array_equal(np.concatenate(blocks), array)
+    assert len(blocks) == 3 and np.array_equal(np.concatenate(blocks), array)
     del blocks
     tracemalloc.start()
     total = sum(float(row[0, 0]) for row in read_rows(tmp_path / "a.npz", "a"))
@@ -119,7 +119,7 @@ def test_rows_of_an_archive_a_few_at_a_time(save, tmp_path):
     big = np.concatenate([array] * 4)
     save(tmp_path / "b.npz", a=big)
     tracemalloc.start()
-    assert sum(1 for _ in read_rows(tmp_path / "b.npz", "a")) == 1200
+    assert sum(1 for _ in read_rows(tmp_path / "b.npz", "a")) == 400
     assert tracemalloc.get_traced_memory()[1] < 1.5 * peak
     tracemalloc.stop()
 

@@ -391,7 +391,7 @@ def test_mutated_files_end_in_clips_or_a_data_error(tmp_path, rng):
     ended = {"read": 0, "refused": 0}
     odd = [None, -1, 0, 1e300, float("nan"), 2**70, "x", "", b"y" * 300, [], [1, 2], {}, (3,), True, np.zeros(0), np.zeros((2, 3))]
     odd += [np.full((1, 2, 25, 3), np.nan), np.array(["a"]), np.float16(3), {"a": {"b": [1]}}, np.zeros((0, 10**6, 25, 3), "f2")]
-    for n in range(400):
+    for n in range(250):
         index, rows = found_people(rng)
         content = (three_d(rng), two_d(rng), index)[n % 3]
         if n % 3 == 2 and n % 2:
@@ -414,4 +414,4 @@ def test_mutated_files_end_in_clips_or_a_data_error(tmp_path, rng):
         except DataError as error:
             assert str(tmp_path) in str(error) and len(str(error)) < 600
             ended["refused"] += 1
-    assert min(ended.values()) > 15
+    assert min(ended.values()) > 8

@@ -74,7 +74,7 @@ def same(a, b):
     return a == b
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(PLAIN, st.integers(0, 5))
 def test_plain_data_comes_out_as_it_went_in(value, protocol):
     assert same(value, load_pickle(pickle.dumps(value, protocol)))

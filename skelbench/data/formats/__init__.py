@@ -13,6 +13,7 @@ from skelbench.data.formats import (
     acclaim,
     arrays,
     bvh,
+    ctrgcn,
     kinetics,
     landmarks,
     ntu,
@@ -23,6 +24,7 @@ from skelbench.data.formats import (
     pku,
     pyskl,
     shrec,
+    stgcn,
     uiprmd,
 )
 from skelbench.data.formats.found import seen
@@ -38,6 +40,8 @@ FORMATS: dict[str, ModuleType] = {
     "acclaim": acclaim,
     "ntu": ntu,
     "pyskl": pyskl,
+    "ctrgcn": ctrgcn,
+    "stgcn": stgcn,
     "nwucla": nwucla,
     "pku": pku,
     "shrec": shrec,

@@ -43,7 +43,7 @@ ORDER = re.compile(r"""["']fortran_order["']\s*:\s*(True|False)\b""")
 SHAPE = re.compile(r"""["']shape["']\s*:\s*\(([\d\sL,]{0,2000})\)""")
 TYPE = re.compile(r"[<>|=]?(?:[biufc]\d{1,2}|[SU]\d{1,9}|\?)")
 AXES = 32
-CHUNK = 1 << 22  # bytes unpacked at a time
+CHUNK = 1 << 20  # bytes unpacked at a time
 
 
 @dataclass(frozen=True, kw_only=True)

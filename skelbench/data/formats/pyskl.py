@@ -197,7 +197,7 @@ class _Coordinates:
 
 
 def _file(path: Path) -> Path:
-    if path.is_file():
+    if path.is_file() and PICKLE.fullmatch(path.name):
         return path
     found = [f for f in files_named(path, PICKLE) if looks_like(f)]
     if len(found) != 1:

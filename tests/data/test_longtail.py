@@ -7,6 +7,7 @@ import pytest
 from recorded import clips_of, ntu60_names, ntu_about
 
 from skelbench.data import make_split, write_store
+from skelbench.data.fractions import fraction
 from skelbench.data.longtail import groups, long_tailed, profile, published_names
 from skelbench.data.tables import ntu_classes, ntu_splits, table
 from skelbench.errors import ConfigError, DataError
@@ -177,3 +178,25 @@ def test_nothing_is_drawn_from_the_global_generator(tmp_path):
     before = np.random.get_state()[1].copy()
     make_split(store, "xsub@lt10")
     assert np.array_equal(before, np.random.get_state()[1])
+
+
+def ucla_rows():
+    """Names of NW-UCLA, with the view they were seen from."""
+    t = table("nw_ucla")
+    for name, frames in t["frames"].items():
+        action, subject = int(name[1:3]), int(name[5:7])
+        for view, count in enumerate(frames, 1):
+            if count:
+                yield f"{name}_v{view:02d}", t["actions"].index(action), {"subject": subject, "camera": view}
+
+
+def test_nw_ucla(tmp_path):
+    t = table("nw_ucla")
+    splits = {"xview": {"by": "camera", "train": t["train_views"], "test": t["test_views"]}}
+    store = write_store(tmp_path / "ucla", clips_of(ucla_rows()), classes=t["classes"], splits=splits)
+    whole = make_split(store, "xview")
+    assert (len(whole.train_all), len(whole.test)) == (1020, 464) and len(whole.validation)
+    split = make_split(store, "xview@lt10")
+    assert len(split.train_all) == 403 and "100 to 10 clips a class, 403 in all" in split.note
+    tail = fraction(store, whole, 0.05)
+    assert np.bincount(store.labels[tail.train]).min() >= 1

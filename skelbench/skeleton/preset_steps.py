@@ -210,11 +210,13 @@ def _with_score(y: Tensor, x: Tensor, d: int) -> Tensor:
 
 
 def _scored(x: Tensor, lengths: Tensor, topology: Topology, threshold: float) -> tuple[Tensor, int, Tensor]:
-    """Joints without what stands in the padding, number of coordinates, and which joints are there (N, 1, T, V, M).
+    """Joints of a picture without what stands in the padding, number of coordinates, and which joints are there (N, 1, T, V, M).
 
     Without scores, a joint is there where it is not exactly at the corner (0, 0).
     """
     d = coordinates(topology, x.shape[1])
+    if d != 2:
+        raise DataError(f"this preset is for joints in pictures, topology {topology.name!r} has {d} coordinates")
     x = zero_padding(x, lengths)
     return x, d, x[:, d:] > threshold if x.shape[1] > d else (x != 0).any(1, keepdim=True)
 

@@ -244,6 +244,9 @@ def test_a_topology_that_lacks_a_joint_is_told_which() -> None:
         run("pyskl2d", COCO, size=torch.zeros(1, 2))
     with pytest.raises(DataError, match=r"sizes of pictures have shape \(2,\), wanted \(1, 2\)"):
         run("kinetics", COCO, size=torch.zeros(2))
+    for name in PICTURES:
+        with pytest.raises(DataError, match="for joints in pictures, topology 'kinect_v2_25' has 3 coordinates"):
+            run(name, KINECT, size=torch.ones(1, 2))
     with pytest.raises(DataError, match="import with bodies=2"):
         run("ctrgcn120", KINECT)
     with pytest.raises(DataError, match="wants coordinates from 0 to 1, these reach 640"):

@@ -212,7 +212,7 @@ def _number(word: bytes) -> float | None:
 
 def _recording(frames: int, frame: np.ndarray, place: np.ndarray, ids: Sequence[int], joints: np.ndarray) -> Recording:
     """Joints (B * 25, C) with NaN become zero."""
-    lost = np.isnan(joints).any(axis=1) if np.isnan(joints.sum()) else np.zeros(0, bool)
+    lost = np.isnan(joints).any(axis=1) if np.isnan(joints.min(initial=0)) else np.zeros(0, bool)
     if lost.any():
         joints[lost] = 0
     shaped = joints.reshape(-1, JOINTS, joints.shape[1])

@@ -253,7 +253,7 @@ def ntu_files() -> list[Result]:
                     found.append((frame, body, np.array(rows)[:, :3].astype(np.float32)))
         return found
 
-    n, home = 60, os.environ.get("SKELBENCH_DATA")
+    n, home = 40, os.environ.get("SKELBENCH_DATA")
     with tempfile.TemporaryDirectory() as folder:
         files = sorted(write_ntu(clips(n), Path(folder, "text")).iterdir())
         for file in files:
@@ -267,7 +267,7 @@ def ntu_files() -> list[Result]:
         try:
             for name in ("none", "isc", "ctrgcn"):
                 options: dict = {"preset": name, "missing": False, "workers": 1, "overwrite": True, "progress": False}
-                seconds = alone(lambda options=options: import_data(Path(folder, "text"), "store", **options), 3)
+                seconds = alone(lambda options=options: import_data(Path(folder, "text"), "store", **options), 8)
                 label, budget = f"NTU text -> store, preset {name}", "budget: under 3 ms/clip"
                 results.append(Result(label, seconds, "", None, budget, n, "clip"))
         finally:

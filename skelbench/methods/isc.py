@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from skelbench.errors import ConfigError
-from skelbench.methods.base import Explanation, Method, Step, evaluating
+from skelbench.methods.base import Explanation, Method, Step, evaluating, full_precision
 from skelbench.methods.moco import Branch, Contrast, encode
 from skelbench.nets.agcn import AGCN
 from skelbench.nets.encoders import build_encoder
@@ -238,8 +238,7 @@ def latent(branch: nn.Module, x: Tensor, generator: torch.Generator) -> Tensor:
     """Joints (N, C, T, V, M) -> unit rows (N, D); an encoder with dropout draws it from ``generator``."""
     encoder, projection = cast(Branch, branch).encoder, cast(Branch, branch).head
     features = encoder(x, generator) if isinstance(encoder, HCN) else encoder(x)
-    y = projection(features)
-    return unit(y.float() if y.dtype in (torch.bfloat16, torch.float16) else y)
+    return unit(full_precision(projection(features)))
 
 
 def head(name: str, width: int, dim: int, generator: torch.Generator) -> ProjectionHead:

@@ -47,3 +47,11 @@ def test_meters_of_a_step_take_what_is_there() -> None:
     assert batch_meters({"positives": q}) == {}
     assert batch_meters({"query": q}) == collapse(q)
     assert batch_meters({"query": q, "key": k}) == collapse(q) | {"alignment": alignment(q, k)}
+
+
+def test_every_query_has_its_meters() -> None:
+    q, k, r, s = (features(6, 4, seed=i) for i in range(4))
+    found = batch_meters({"query": q, "key": k, "query_bone": r, "key_bone": s, "queries": r})
+    assert found == batch_meters({"query": q, "key": k}) | {
+        f"{name}_bone": value for name, value in batch_meters({"query": r, "key": s}).items()
+    }

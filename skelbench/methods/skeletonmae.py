@@ -196,13 +196,13 @@ class SkeletonMAE(Method):
         V = self.topology.V
         return draw_joints(G, V, min(max(round(c.ratio * V), 1), V - 1), generator=generator)
 
-    def guess(self, graphs: Tensor, hidden: Tensor) -> Guess:
-        """Embed, hide, encode, decode: joints (G, V, C) with ``hidden`` (G, V) or (V,)."""
+    def guess(self, graphs: Tensor, hidden: Tensor, *, remask: bool | None = None) -> Guess:
+        """Embed, hide, encode and decode joints (G, V, C). ``hidden`` is (G, V) or (V,); ``remask`` overrules the config."""
         hidden = hidden.to(graphs.device).expand(graphs.shape[:2])[:, :, None]
         x = self.embedding(graphs)  # (G, V, D)
         h = self.encoder(torch.where(hidden, self.token.to(x), x))
         bridged = self.bridge(h)
-        if self.config.remask:
+        if self.config.remask if remask is None else remask:
             bridged = bridged.masked_fill(hidden, 0)
         y = self.decoder(bridged, self.encoder.edges) if len(graphs) else bridged
         return Guess(x.detach() if self.config.stop_gradient else x, h, y)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from skelbench.cli import main
-from skelbench.data import load
+from skelbench.data import load, write_store
+from skelbench.skeleton.clip import Clip
+from skelbench.skeleton.topology import topology
 
 
 @pytest.fixture(autouse=True)
@@ -95,9 +97,37 @@ def test_verify_and_export(pack, home, capsys):
     )
 
 
+@pytest.mark.parametrize("to, name", [("pack", "out"), ("pyskl", "out.pkl"), ("ntu", "out")])
+def test_what_is_exported_can_be_imported(to, name, home, capsys):
+    rng = np.random.default_rng(0)
+    joints = rng.normal(size=(4, 6, 1, 25, 3)).astype(np.float16).astype(np.float32)  # pyskl keeps half precision
+    clips = [
+        Clip(
+            joints=x,
+            topology=topology("kinect_v2_25"),
+            label=i % 2,
+            id=f"S001C001P00{i + 1}R001A00{i % 2 + 1}",
+            about={"subject": i + 1, "camera": 1, "setup": 1, "replication": 1},
+        )
+        for i, x in enumerate(joints)
+    ]
+    write_store(home / "data" / "mine", clips, classes=["drink water", "eat meal/snack", "never seen"])
+    assert main(["data", "export", "mine", "out", "--to", to]) == 0
+    assert main(["data", "import", name, "--name", "back", "--topology", "kinect_v2_25"]) == 0
+    back, mine = load("back"), load("mine")
+    rows = [back.ids.index(i) for i in mine.ids]
+    assert np.allclose([back[r].joints[:, :1] for r in rows], joints, atol=1e-3) and [int(back.labels[r]) for r in rows] == [
+        0,
+        1,
+        0,
+        1,
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["data", "export", "playground:1", "out", "--to", "bvh"], "cannot write 'bvh'; there are: pack"),
         (["data", "import", "nowhere", "--name", "x"], "nowhere"),
         (["data", "import", "nowhere", "--name", "x", "fps=3"], "nowhere"),
         (["data", "export", "absent", "out"], "absent"),

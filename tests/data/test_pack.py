@@ -151,6 +151,11 @@ def test_an_empty_class(home, tmp_path, unchanged):
     store = import_data(tmp_path / "toy", "toy", progress=False, drop_empty=True)
     assert store.classes == ("up", "down") and store.labels.tolist() == [0, 1, 0, -1]
     assert "never, not" in store.meta.provenance["notes on import"][0]
+    put(tmp_path / "toy", meta={**meta, "class_counts": {"never": 0, "up": 2, "not": 0, "down": 1}}, change=change)
+    meant = import_data(tmp_path / "toy", "meant", progress=False)
+    assert meant.classes == ("never", "up", "not", "down") and meant.labels.tolist() == [1, 3, 1, -1]
+    again = import_data(write_pack(meant, tmp_path / "back"), "again", progress=False)
+    assert again.fingerprint == meant.fingerprint and again.classes == meant.classes
 
 
 def test_arrays_of_other_kinds_are_left_out_and_noted(tmp_path):

@@ -16,6 +16,7 @@ A folder with two files (more, e.g. a licence text, may lie beside them):
 ``meta.json``
 
     classes      names, at least one                     required
+    class_counts {"never": 0, "wave": 12}                needed where a class has no sample, to say that this is meant
     joint_names  V different names                       required
     parents      V numbers, -1 for the one root          required
     fps          frames a second                         required
@@ -41,7 +42,7 @@ from typing import Any
 
 import numpy as np
 
-from skelbench.data.folders import check_name, new_folder
+from skelbench.data.folders import check_name, new_folder, scratch
 from skelbench.data.formats.pack_file import ARRAYS, Pack, check_columns, load_columns, open_pack, unpack
 from skelbench.data.formats.source import Source, Take, clip_of, options_of, pick_joints
 from skelbench.data.store import Store
@@ -81,10 +82,11 @@ def describe(path: Path) -> dict[str, Any]:
         DataError: a file is missing or damaged.
     """
     pack = open_pack(path)
+    columns = load_columns(pack, [])
     meta, shape = pack.meta, pack.shapes["joints"]
     return {
         "title": meta.get("title", pack.npz.stem),
-        "clips": pack.shapes["starts"][0],
+        "clips": len(columns["starts"]),
         "classes": list(pack.classes),
         "skeleton": f"{pack.topology.name}, {pack.topology.V} joints: {', '.join(pack.topology.joints)}",
         "bodies": shape[1] if len(shape) == 4 else 1,
@@ -109,7 +111,8 @@ def read(path: Path, *, topology: Topology | None = None, drop_empty: bool = Fal
 
     Raises:
         DataError: a file is missing or damaged, an array has another shape or type, a sample points outside the frames, a label has
-            no class, a class has no sample (unless ``drop_empty``), or a coordinate is not finite (while the clips are walked).
+            no class, a class has no sample (unless ``class_counts`` says so, or ``drop_empty``), or a coordinate is not finite
+            (while the clips are walked).
     """
     pack = open_pack(path)
     notes: list[str] = []
@@ -122,8 +125,8 @@ def read(path: Path, *, topology: Topology | None = None, drop_empty: bool = Fal
     about = {COLUMNS.get(k, k): v for k, v in columns.items() if k not in ARRAYS}
 
     def clips() -> Iterator[Clip]:
-        with tempfile.TemporaryDirectory(prefix="skelbench-") as folder:
-            frames = unpack(pack, Path(folder))
+        with scratch(Path(tempfile.gettempdir())) as folder:
+            frames = unpack(pack, folder)
             for n, (start, length) in enumerate(zip(columns["starts"], columns["lengths"], strict=True)):
                 take = Take(path=pack.npz, id=ids[n], label=int(labels[n]), about={k: int(v[n]) for k, v in about.items()})
                 yield clip_of(take, frames[start : start + length][..., keep, :], layout, fps=pack.fps)
@@ -157,6 +160,10 @@ def _classes(pack: Pack, labels: np.ndarray, *, drop_empty: bool, notes: list[st
     if used.all():
         return pack.classes, labels
     empty = [c for c, u in zip(pack.classes, used, strict=True) if not u]
+    counts = pack.meta.get("class_counts")
+    meant = isinstance(counts, dict) and all(counts.get(c) == 0 for c in empty)  # whoever wrote it knew
+    if meant and not drop_empty:
+        return pack.classes, labels
     if not drop_empty or not used.any():
         raise DataError(
             f"{pack.npz}: no sample of class {', '.join(map(repr, empty))}; pass drop_empty=True to leave such classes out"
@@ -195,10 +202,12 @@ def write_pack(store: Store, folder: str | Path, *, overwrite: bool = False) -> 
     check_name(folder.name)
     meta = store.meta
     back = {v: k for k, v in COLUMNS.items()}
+    counts = np.bincount(store.labels[store.labels >= 0], minlength=len(meta.classes))
     columns = {back.get(k, f"{k}s" if f"{k}s" in ARRAYS else k): v for k, v in store.index.items()}
     about = {
         "title": meta.name,
         "classes": list(meta.classes),
+        "class_counts": dict(zip(meta.classes, counts.tolist(), strict=True)),
         "joint_names": list(store.topology.joints),
         "parents": list(store.topology.parents),
         "topology": store.topology.to_dict(),

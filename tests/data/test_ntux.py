@@ -122,20 +122,17 @@ def test_arrays_that_do_not_fit(case, tmp_path):
 
 
 LISTS = [
-    (7, "wanted a pair"),
-    ([], "wanted a pair"),
-    ((["a"], [1], [2]), "wanted a pair"),
-    ((["a", 3], [1, 2]), "wanted a pair"),
-    ((["a"], [1, 2]), "wanted 1 labels, one a name, whole numbers from 0"),
-    ((["a"], [-1]), "wanted 1 labels"),
-    ((["a"], [1.5]), "wanted 1 labels"),
-    ((["a"], [float("nan")]), "wanted 1 labels"),
-    ((["a"], [10**6]), "wanted 1 labels"),
-    ((["a"], ["x"]), "the labels are not whole numbers"),
-    ((["a"], [10**400]), "the labels are not whole numbers"),
-    ((["a"], {"x": 1}), "the labels are not whole numbers"),
-    ((["a"], [[1], [2, 3]]), "the labels are not whole numbers"),
-    ((["a"], print), "train_label_60.pkl"),
+    (7, "wanted the pair"),
+    ([], "wanted the pair"),
+    ((["a"], [1], [2]), "wanted the pair"),
+    ((["a", 3], [1, 2]), "entry 1 of the names is no name"),
+    ((["a"], [1, 2]), "1 names but 2 labels"),
+    ((["a"], [-2]), "label 0"),
+    ((["a"], [1.5]), "label 0"),
+    ((["a"], [10_000]), "label 10000; wanted labels below 10000"),
+    ((["a"], ["x"]), "label 0"),
+    ((["a"], {"x": 1}), "wanted the pair"),
+    ((["a"], print), "builtins"),
 ]
 
 

@@ -156,7 +156,7 @@ def test_cutting_against_a_walk_over_the_frames(spans, T):
                 runs = [*runs[:-1], [*runs[-1], t]] if not runs[-1] or runs[-1][-1] == t - 1 else [*runs, [t]]
             if best := max(runs, key=len):
                 wanted.append((n, best[0], best[-1] + 1))
-        found = [(i.line, a, b) for i, a, b in pku._cut(recording, T, 0, overlap, pku.Tally())]
+        found = [(i.line, a, b) for i, a, b in pku._spans(recording, T, pku.Cutting(overlap=overlap), pku.Tally())]
         assert found == wanted
 
 
@@ -195,7 +195,7 @@ def test_labels_that_lie_elsewhere_or_lack(folder, tmp_path):
         "1 recordings without a label file left out, the first is 0003-M",
         "1 recordings without an interval, the first is 0003-L",
     ]
-    one_file = clips_of(folder / "Skeleton" / "0002-L.txt", labels=tmp_path / "elsewhere", splits=folder)
+    one_file = clips_of(folder / "Skeleton" / "0002-L.txt", labels=tmp_path / "elsewhere", lists=folder)
     assert [c.about["split_xsub"] for c in one_file[1]] == [1, 1]
 
 
@@ -203,7 +203,7 @@ def test_describe_and_sniff(folder, tmp_path):
     facts = pku.describe(folder)
     assert (facts["recordings"], facts["clips"], facts["bodies"], facts["phase"]) == (18, 36, 2, "I")
     assert facts["classes"] == ["bow", "brushing hair", "wipe face", "writing"] and facts["splits"] == ["xsub", "xview"]
-    assert {"labels", "splits", "context", "base", "overlap", "drop_empty", "fps"} < set(facts["options"])
+    assert {"labels", "lists", "context", "base", "overlap", "drop_empty", "fps"} < set(facts["options"])
     assert pku.sniff(folder) and pku.sniff(folder / "Skeleton" / "0002-L.txt")
     assert not pku.sniff(folder / "Label") and not pku.sniff(folder / "cross-view.txt") and not pku.sniff(tmp_path / "none")
     assert len(table("pku_mmd")["classes"]) == 51

@@ -20,10 +20,10 @@ import numpy as np
 
 from skelbench.data.formats.class_names import HINT, name_classes
 from skelbench.data.formats.hdf5 import is_hdf5, last_array, last_shape
+from skelbench.data.formats.label_pickle import read_label_pickle
 from skelbench.data.formats.ntu_names import ntu_classes_of, ntu_columns, ntu_numbers
 from skelbench.data.formats.on_disk import files_named, holds
 from skelbench.data.formats.source import UNLABELLED, Source, check_positive, clip_ids, options_of, pick_joints
-from skelbench.data.formats.unpickle import load_pickle
 from skelbench.data.tables import ntu_splits
 from skelbench.errors import DataError
 from skelbench.skeleton.clip import Clip
@@ -207,22 +207,8 @@ def _lists(path: Path) -> dict[str, Path]:
 
 
 def _labels(file: Path) -> dict[str, int]:
-    """Label by clip name, of a pickle with (names, labels), alone or as the first thing in a list."""
-    content: Any = load_pickle(file)
-    for _ in range(2):
-        if isinstance(content, list | tuple) and content and not _is_names(content[0]):
-            content = content[0]
-    if not (isinstance(content, list | tuple) and len(content) == 2 and _is_names(content[0])):
-        raise DataError(f"{file}: wanted a pair (names, labels), or a list that begins with one")
-    names, labels = content[0], content[1]
-    try:
-        numbers = np.asarray(labels, np.float64)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DataError(f"{file}: the labels are not whole numbers ({str(error)[:80]})") from error
-    if numbers.shape != (len(names),) or not ((numbers >= 0) & (numbers < MOST) & (numbers == np.floor(numbers))).all():
-        raise DataError(f"{file}: wanted {len(names)} labels, one a name, whole numbers from 0 to {MOST - 1}")
-    return {re.sub(r"\.(?:skeleton|h5|hdf5)$", "", n): int(label) for n, label in zip(names, numbers, strict=True)}
-
-
-def _is_names(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and all(isinstance(v, str) for v in value)
+    """Label by clip name."""
+    names, labels = read_label_pickle(file)
+    if labels.max() >= MOST:
+        raise DataError(f"{file}: label {labels.max()}; wanted labels below {MOST}")
+    return {re.sub(r"\.(?:skeleton|h5|hdf5)$", "", n): int(label) for n, label in zip(names, labels, strict=True)}

@@ -59,6 +59,21 @@ class Sides:
     missing: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cutting:
+    """How clips are cut; see :func:`read`."""
+
+    context: int = 0
+    base: int = 0
+    overlap: str = "keep"
+    drop_empty: bool = True
+
+    def __post_init__(self) -> None:
+        if self.context < 0 or self.base not in (0, 1) or self.overlap not in ("keep", "later"):
+            given = f"context={self.context}, base={self.base}, overlap={self.overlap!r}"
+            raise ConfigError(f"wanted context of 0 or more, base 0 or 1, overlap 'keep' or 'later'; got {given}")
+
+
 @dataclass
 class Tally:
     """Things that happen often, counted, with the first example of each."""
@@ -110,7 +125,7 @@ def read(
     *,
     topology: Topology | None = None,
     labels: str | Path | None = None,
-    splits: str | Path | None = None,
+    lists: str | Path | None = None,
     context: int = 0,
     base: int = 0,
     overlap: Literal["keep", "later"] = "keep",
@@ -123,7 +138,7 @@ def read(
         path: a folder searched with its sub-folders, or one skeleton file.
         topology: joints to keep and their order, found by the names of the layout ``kinect_v2_25``.
         labels: folder of the label files (or one file), where they lie elsewhere.
-        splits: folder of the split files, where they lie elsewhere.
+        lists: folder of the split files, where they lie elsewhere.
         context: frames to add before and after every interval, as far as the recording goes.
         base: number of the first frame in the label files, 0 or 1; the dataset does not say.
         overlap: what becomes of intervals that overlap: ``keep`` both as labelled, or give the frames to the ``later`` line.
@@ -135,13 +150,11 @@ def read(
         ConfigError: an option is out of range.
     """
     check_positive("fps", fps, "a number")
-    if context < 0 or base not in (0, 1) or overlap not in ("keep", "later"):
-        given = f"context={context}, base={base}, overlap={overlap!r}"
-        raise ConfigError(f"wanted context of 0 or more, base 0 or 1, overlap 'keep' or 'later'; got {given}")
+    cutting = Cutting(context=context, base=base, overlap=overlap, drop_empty=drop_empty)
     skeletons, recordings, bare = _recordings(path, labels)
     if not any(r.intervals for r in recordings):
         raise DataError(f"{path}: no interval is labelled; put the label files there, or pass labels= (their folder)")
-    sides = _sides(path, splits, skeletons, _phase(skeletons))
+    sides = _sides(path, lists, skeletons, _phase(skeletons))
     layout = topology or find_topology(LAYOUT)
     keep = pick_joints(find_topology(LAYOUT).joints, layout, str(path))
     notes = [f"{len(bare)} recordings without a label file left out, the first is {bare[0]}"] if bare else []
@@ -149,37 +162,27 @@ def read(
     def clips() -> Iterator[Clip]:
         tally = Tally()
         for recording in recordings:
-            if not recording.intervals:
-                tally.add("recordings without an interval", recording.name)
-                continue
-            frames = number_lines(recording.skeleton, WIDTH).reshape(-1, BODIES, WIDTH // BODIES // 3, 3).astype(np.float32)
             shared = {**_about(recording.name), **sides.columns[recording.name]}
-            for interval, start, end in _cut(recording, len(frames), base, overlap, tally):
-                first = max(0, start - context)
-                joints = frames[first : end + context]
-                if drop_empty and not joints.any():
-                    tally.add("intervals in which nobody is seen left out", f"{recording.labels.name}:{interval.line}")
-                    continue
+            for interval, first, joints in _cut_out(recording, cutting, tally):
                 about = {**shared, "first_frame": first, "confidence": interval.confidence}
                 id = f"{recording.name}_{interval.line:03d}"
                 yield Clip(joints=joints[:, :, keep], topology=layout, fps=fps, label=interval.label - 1, id=id, about=about)
         notes.extend(tally.notes())
 
-    provenance = {
-        "format": "pku",
-        "source": path.name,
-        "phase": _phase(skeletons),
-        "recordings": len(recordings),
-        "clips": f"[start, end) of every interval, first frame {base}, context {context}, overlap {overlap}",
-        "empty clips": "left out" if drop_empty else "kept",
-        "not there": sides.missing,
-        "notes": notes,
-    }
     return Source(
         clips=clips(),
         classes=tuple(table("pku_mmd")["classes"]),
         total=sum(len(r.intervals) for r in recordings),
-        provenance=provenance,
+        provenance={
+            "format": "pku",
+            "source": path.name,
+            "phase": _phase(skeletons),
+            "recordings": len(recordings),
+            "clips": f"[start, end) of every interval, first frame {base}, context {context}, overlap {overlap}",
+            "empty clips": "left out" if drop_empty else "kept",
+            "not there": sides.missing,
+            "notes": notes,
+        },
         bodies=BODIES,
         splits=sides.rules,
         extra={"names": {"camera": list(VIEWS)}},
@@ -234,10 +237,10 @@ def _about(name: str) -> dict[str, Any]:
     return {"camera": VIEWS.index(found["view"]), "group": found["video"], **{k: int(v) for k, v in numbers.items() if v}}
 
 
-def _sides(path: Path, splits: str | Path | None, names: Iterable[str], phase: int) -> Sides:
+def _sides(path: Path, lists: str | Path | None, names: Iterable[str], phase: int) -> Sides:
     """Official splits from the split files; where phase I lacks them, as its paper states them."""
     sides = Sides(rules={}, columns={n: {} for n in names}, missing=[])
-    files = _split_files(Path(splits).expanduser() if splits is not None else path, phase)
+    files = _split_files(Path(lists).expanduser() if lists is not None else path, phase)
     t = table("pku_mmd")
     for kind, split in KIND.items():
         column = f"split_{split}"
@@ -280,26 +283,41 @@ def _split_files(path: Path, phase: int) -> dict[str, Path]:
         own = [f for f in files if "v2" in f.stem.lower()] or files
         if len(own) > 1:
             raise DataError(
-                f"{own[1]}: a second list like {own[0]}; keep one of them, or pass splits= (the folder of the right ones)"
+                f"{own[1]}: a second list like {own[0]}; keep one of them, or pass lists= (the folder of the right ones)"
             )
         chosen[kind] = own[0]
     return chosen
 
 
-def _cut(recording: Recording, frames: int, base: int, overlap: str, tally: Tally) -> Iterator[tuple[Interval, int, int]]:
+def _cut_out(recording: Recording, cutting: Cutting, tally: Tally) -> Iterator[tuple[Interval, int, np.ndarray]]:
+    """Intervals of a recording with their first frame and their joints (T, M, V, C) float32; its skeleton file is read once."""
+    if not recording.intervals:
+        tally.add("recordings without an interval", recording.name)
+        return
+    frames = number_lines(recording.skeleton, WIDTH).reshape(-1, BODIES, WIDTH // BODIES // 3, 3).astype(np.float32)
+    for interval, start, end in _spans(recording, len(frames), cutting, tally):
+        first = max(0, start - cutting.context)
+        joints = frames[first : end + cutting.context]
+        if cutting.drop_empty and not joints.any():
+            tally.add("intervals in which nobody is seen left out", f"{recording.labels.name}:{interval.line}")
+            continue
+        yield interval, first, joints
+
+
+def _spans(recording: Recording, frames: int, cutting: Cutting, tally: Tally) -> Iterator[tuple[Interval, int, int]]:
     """The intervals that hold a frame, clamped to the recording, as (interval, start, end) from frame 0."""
     where = [f"{recording.labels.name}:{i.line}" for i in recording.intervals]
-    spans = np.array([(i.start, i.end) for i in recording.intervals]) - base  # (intervals, 2)
+    spans = np.array([(i.start, i.end) for i in recording.intervals]) - cutting.base  # (intervals, 2)
     clamped = np.clip(spans, 0, frames)
     for n in np.flatnonzero((spans != clamped).any(axis=1)).tolist():
         tally.add("intervals reach beyond their recording and were clamped", f"{where[n]}, {frames} frames")
     owner = np.full(frames, -1)  # the last line that covers a frame
     for n, (first, stop) in enumerate(clamped):
         if (owner[first:stop] >= 0).any():
-            tally.add(f"intervals overlap an earlier line ({overlap})", where[n])
+            tally.add(f"intervals overlap an earlier line ({cutting.overlap})", where[n])
         owner[first:stop] = n
     for n, interval in enumerate(recording.intervals):
-        start, end = _longest_run(owner == n) if overlap == "later" else clamped[n].tolist()
+        start, end = _longest_run(owner == n) if cutting.overlap == "later" else clamped[n].tolist()
         if start >= end:
             tally.add("intervals without a frame left out", where[n])
             continue

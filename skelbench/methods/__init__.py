@@ -11,6 +11,7 @@ from skelbench.methods.base import Explanation, Method, Step
 METHODS: dict[str, str] = {
     "moco": "skelbench.methods.moco:MoCo",
     "halp": "skelbench.methods.halp:HaLP",
+    "halp3s": "skelbench.methods.halp_cmd:HaLP3s",
     "isc": "skelbench.methods.isc:ISC",
     "skeletonmae": "skelbench.methods.skeletonmae:SkeletonMAE",
     "strl": "skelbench.methods.strl:STRL",

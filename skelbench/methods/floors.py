@@ -56,8 +56,8 @@ class RandomEncoder(_Floor):
 
         @classmethod
         def fits(cls, method: Any) -> bool:
-            """Whether a method with these settings has an encoder, a stream and views to build the floor from."""
-            return all(hasattr(method, name) for name in ("encoder", "stream", "views"))
+            """Whether a method with these settings has one encoder (not several streams) and views to build the floor from."""
+            return all(hasattr(method, name) for name in ("encoder", "stream", "views")) and not hasattr(method, "streams")
 
         @classmethod
         def of(cls, method: Any) -> RandomEncoder.Config:

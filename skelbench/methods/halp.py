@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from skelbench.errors import ConfigError
 from skelbench.methods.base import Step
-from skelbench.methods.moco import MoCo
+from skelbench.methods.moco import Contrast, MoCo
 from skelbench.parts.kmeans import spherical_kmeans
 from skelbench.parts.sphere import boundary, chords, slerp_weights, unit
 from skelbench.skeleton.clip import Batch
@@ -240,10 +240,13 @@ class HaLP(MoCo):
             self.progress[0], self.progress[1] = epoch, 0
 
     def step(self, batch: Batch, generator: torch.Generator) -> Step:
-        found = self.contrast(*self.views(batch, generator))
+        return self.with_positives(self.contrast(*self.views(batch, generator)), generator)
+
+    def with_positives(self, found: Contrast, generator: torch.Generator) -> Step:
+        """The step that a contrast makes, with hallucinated positives when it is time for them."""
         parts, out = self._measures(found), {"query": found.q.detach(), "key": found.k}
         loss = found.loss
-        if self._count(len(batch), generator):
+        if self._count(len(found.q), generator):
             with torch.autocast(found.q.device.type, enabled=False):
                 made = self.positives(found.k, generator)
                 halp, similarity = alignment(found.q, made, self.config.temperature)

@@ -166,7 +166,8 @@ class ISC(Method):
                 other = self.partner(name)
                 # The backward pass needs these negatives, the queue is about to change: hence the clone.
                 negatives = self._queue(other).keys.clone().to(q[name].dtype)
-                found[name] = Contrast(q[name], k[other], *info_nce(q[name], k[other], negatives, self.config.temperature))
+                loss, logits = info_nce(q[name], k[other], negatives, self.config.temperature)
+                found[name] = Contrast(q[name], k[other], loss, logits, negatives)
         for name in names:
             self._queue(name).enqueue(k[name])
         return found

@@ -46,12 +46,13 @@ class Branch(nn.Module):
 
 
 class Contrast(NamedTuple):
-    """One contrastive step: queries and keys (N, D), loss (), logits (N, 1 + K)."""
+    """One contrastive step: queries and keys (N, D), loss (), logits (N, 1 + K), and the negatives (K, D) they were told from."""
 
     q: Tensor
     k: Tensor
     loss: Tensor
     logits: Tensor
+    negatives: Tensor
 
 
 class MoCo(Method):
@@ -125,9 +126,10 @@ class MoCo(Method):
             k = self.key(key_view)  # (N, D)
         with torch.autocast(q.device.type, enabled=False):
             # The backward pass needs these negatives, the queue is about to change: hence the clone.
-            loss, logits = info_nce(q, k, self.queue.keys.clone().to(q.dtype), self.config.temperature)
+            negatives = self.queue.keys.clone().to(q.dtype)
+            loss, logits = info_nce(q, k, negatives, self.config.temperature)
         self.queue.enqueue(k)
-        return Contrast(q, k, loss, logits)
+        return Contrast(q, k, loss, logits, negatives)
 
     @torch.no_grad()
     def _measures(self, found: Contrast) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from typing import Any
 from skelbench.errors import ConfigError
 from skelbench.methods.base import Method
 from skelbench.methods.halp import HaLP
+from skelbench.methods.halp_cmd import HaLP3s
 from skelbench.methods.moco import MoCo
 from skelbench.methods.supervised import Supervised
 from skelbench.nets.gru import GRU
@@ -70,6 +71,22 @@ def halp_paper() -> tuple[HaLP.Config, Train]:
     return HaLP.Config(), Train(epochs=451, batch=64, lr=0.01, drops=(351,), probe_clips=0, save_every=5)
 
 
+def halp3s_smoke() -> tuple[HaLP3s.Config, Train]:
+    own, train = halp_smoke()
+    return HaLP3s.Config(**vars(own), distil_from=8), train
+
+
+def halp3s_demo() -> tuple[HaLP3s.Config, Train]:
+    """HaLP's demo in three streams; every stream names half its queue to the others, as in the paper."""
+    own, train = halp_demo()
+    return HaLP3s.Config(**vars(own), distil_from=64), train
+
+
+def halp3s_paper() -> tuple[HaLP3s.Config, Train]:
+    """The schedule of one stream: no loop that trains three was released."""
+    return HaLP3s.Config(), halp_paper()[1]
+
+
 def supervised_smoke() -> tuple[Supervised.Config, Train]:
     own = Supervised.Config(encoder=GRU.Config(hidden=8, layers=1), views=Views(frames=16, minimum=8))
     return own, Train(epochs=2, batch=8, lr=0.05, probe_every=1, meter_every=1)
@@ -89,6 +106,9 @@ PRESETS: dict[tuple[str, str], Callable[[], tuple[object, Train]]] = {
     ("halp", "smoke"): halp_smoke,
     ("halp", "demo"): halp_demo,
     ("halp", "paper"): halp_paper,
+    ("halp3s", "smoke"): halp3s_smoke,
+    ("halp3s", "demo"): halp3s_demo,
+    ("halp3s", "paper"): halp3s_paper,
     **presets_isc.PRESETS,
     ("supervised", "smoke"): supervised_smoke,
     ("supervised", "demo"): supervised_demo,

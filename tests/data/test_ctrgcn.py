@@ -102,6 +102,7 @@ def test_names_are_put_back(tmp_path, rng, home):
     assert store.ids == [*arrays["ids_train"], *arrays["ids_test"]]
     assert store.index["subject"].tolist() == [int(n[9:12]) for n in store.ids]
     assert store.index["camera"].tolist() == [int(n[5:8]) for n in store.ids]
+    assert list(store.meta.splits) == ["xsub", "xview"] and store.meta.splits["xview"]["by"] == "camera"
     assert store.meta.splits["xsub"]["apart"] == "subject" and store.meta.provenance["names"] == "skes_available_name.txt"
     assert any("names=" in m for m in ctrgcn.describe(tmp_path / "NTU60_CS.npz")["missing"])
 

@@ -59,6 +59,15 @@ def test_official_splits(tmp_path, rng, home):
     assert same[0] == same[1] == 1001001001  # one performance, two cameras
 
 
+def test_splits_by_name_where_the_file_has_none(tmp_path, rng, home):
+    content = three_d(rng)
+    assert list(clips_of(put(tmp_path / "x.pkl", content["annotations"]))[0].splits) == ["xsub", "xview"]
+    whole = table("ntu")["one_shot"]["exemplars"]
+    clips = [annotation(name, int(name[-3:]) - 1, rng.normal(size=(1, 2, 25, 3))) for name in whole]
+    assert list(clips_of(put(tmp_path / "y.pkl", clips))[0].splits) == ["xsub", "xset", "one_shot"]
+    assert list(clips_of(put(tmp_path / "y.pkl", clips[1:]))[0].splits) == ["xsub", "xset"]
+
+
 def test_2d_has_scores_pictures_and_folds(tmp_path, rng, home):
     wanted = two_d(rng)
     source, clips = clips_of(put(tmp_path / "ucf101_hrnet.pkl", wanted))

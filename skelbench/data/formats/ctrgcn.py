@@ -15,6 +15,7 @@ An archive cannot be mapped into memory (10 to 20 GB unpacked): its rows are unp
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -26,7 +27,8 @@ import numpy as np
 
 from skelbench.data.formats.class_names import HINT, name_classes
 from skelbench.data.formats.joint_axis import name_joints
-from skelbench.data.formats.ntu_names import NAME, ntu_columns, ntu_numbers
+from skelbench.data.formats.ntu import LICENCE
+from skelbench.data.formats.ntu_names import NAME, ntu_columns, ntu_numbers, with_official
 from skelbench.data.formats.numpy_header import NpyHeader, npz_headers, read_rows, stream_rows
 from skelbench.data.formats.official_side import protocol_of, side_numbers, side_rule
 from skelbench.data.formats.on_disk import files_named, holds, whole_file
@@ -168,7 +170,8 @@ def read(
         total=sum(len(v) for v in labels.values()),
         bodies=BODIES,
         presets=(CENTRED,) if _centred(archive) else (),
-        splits=side_rule(protocol, archive.parts),
+        licence=LICENCE if known in ("ntu60", "ntu120") else "",
+        splits=with_official(side_rule(protocol, archive.parts), itertools.chain(*ids.values()), known if ids else None),
         attribution="Chen et al., Channel-wise Topology Refinement Graph Convolution, ICCV 2021 (preprocessing)",
         provenance=provenance,
     )

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+from skelbench.data.tables import ntu_splits
 
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})", re.ASCII)
 
@@ -40,3 +43,19 @@ def ntu_classes_of(names: Iterable[str], labels: Sequence[int] | None = None) ->
             return None
         last = max(last, numbers[-1])
     return None if last == 0 else 60 if last <= 60 else 120
+
+
+def with_official(own: dict[str, dict[str, Any]], ids: Iterable[str], dataset: str | None) -> dict[str, dict[str, Any]]:
+    """The splits a file brings, and the other official ones that the names of its clips allow.
+
+    Args:
+        own: the file's; they stay as they are.
+        ids: names of all clips.
+        dataset: ``ntu60`` or ``ntu120`` where that is what the file holds; for others nothing is added.
+    """
+    there = set(ids)
+    if dataset not in ("ntu60", "ntu120") or not all(map(NAME.fullmatch, there)):
+        return own
+    more = {k: v for k, v in ntu_splits(int(dataset[3:])).items() if k not in own}
+    lacking = "one_shot" in more and not set(more["one_shot"]["exemplars"]) <= there
+    return own | {k: v for k, v in more.items() if not (k == "one_shot" and lacking)}

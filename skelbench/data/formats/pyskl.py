@@ -28,7 +28,8 @@ import numpy as np
 
 from skelbench.data.formats.class_names import HINT, name_classes
 from skelbench.data.formats.joint_axis import hint, name_joints
-from skelbench.data.formats.ntu_names import ntu_classes_of, ntu_columns
+from skelbench.data.formats.ntu import LICENCE
+from skelbench.data.formats.ntu_names import ntu_classes_of, ntu_columns, with_official
 from skelbench.data.formats.on_disk import files_named, holds
 from skelbench.data.formats.planar import with_dims
 from skelbench.data.formats.pyskl_file import Annotations, Entry, looks_like, read_annotations
@@ -61,7 +62,8 @@ def describe(path: Path) -> dict[str, Any]:
     held = read_annotations(_file(path))
     layout = LAYOUTS.get((held.dims, held.joints or 17))
     classes, rule = _classes(held, None)
-    splits, alone = pair_lists(held.lists)
+    lists, alone = pair_lists(held.lists)
+    splits = with_official(lists, [e.id for e in held.entries], _dataset(held))
     frames = [e.frames for e in held.entries if e.frames]
     missing = [HINT] * rule.startswith("numbered")
     missing += [f"topology: which {held.joints} joints these are; pass topology={hint(held.joints)}"] * (layout is None)
@@ -116,7 +118,8 @@ def read(
     layout, keep = name_joints(V, known=known, topology=topology, where=str(file))
     layout = with_dims(layout, held.dims, "pixel") if held.dims == 2 else layout
     names, rule = _classes(held, classes)
-    splits, alone = pair_lists(held.lists)
+    lists, alone = pair_lists(held.lists)
+    dataset = _dataset(held)
     notes = [f"the lists {', '.join(alone)} have no partner and are left out"] if alone else []
     notes += [f"{held.nobody} annotations are None (a clip without a body)"] * (held.nobody > 0)
     coordinates = _Coordinates(held, kpfiles, bodies=M, threshold=threshold)
@@ -143,7 +146,8 @@ def read(
         total=len(held.entries),
         bodies=M,
         units="pixel" if held.dims == 2 else "metre",
-        splits=splits,
+        licence=LICENCE if dataset in ("ntu60", "ntu120") else "that of the dataset the poses come from",
+        splits=with_official(lists, [e.id for e in held.entries], dataset),
         extra={"image": True} if held.dims == 2 else {},
         attribution="Duan et al., PYSKL: Towards Good Practices for Skeleton Action Recognition, ACM MM 2022",
         provenance={

@@ -28,7 +28,8 @@ import numpy as np
 from skelbench.data.formats.class_names import HINT, name_classes
 from skelbench.data.formats.joint_axis import hint, name_joints
 from skelbench.data.formats.label_pickle import read_label_pickle
-from skelbench.data.formats.ntu_names import ntu_classes_of, ntu_columns
+from skelbench.data.formats.ntu import LICENCE
+from skelbench.data.formats.ntu_names import ntu_classes_of, ntu_columns, with_official
 from skelbench.data.formats.numpy_header import NpyHeader, map_npy, npy_header
 from skelbench.data.formats.official_side import protocol_of, side_numbers, side_rule
 from skelbench.data.formats.on_disk import files_named, holds
@@ -127,9 +128,8 @@ def read(
     if C not in (layout.dims, layout.dims + 1):
         raise DataError(f"{parts[0].data}: {C} numbers a joint, but {layout.name!r} has {layout.dims} coordinates")
     names, labels = _labels(parts)
-    class_names, rule = name_classes(
-        _number(labels), classes=classes, known=_dataset(parts[0].data, names, labels), where=str(path)
-    )
+    known = _dataset(parts[0].data, names, labels)
+    class_names, rule = name_classes(_number(labels), classes=classes, known=known, where=str(path))
     ids, protocol = _unique(names), _protocol(parts[0].data)
     sides, notes, empty = side_numbers(p.name for p in parts), list[str](), list[str]()
     lengths = {p.name: _lengths(p) for p in parts}
@@ -170,7 +170,8 @@ def read(
         bodies=M,
         units=_units(sample) if planar else "metre",
         presets=presets,
-        splits=side_rule(protocol, [p.name for p in parts]),
+        licence=LICENCE if known in ("ntu60", "ntu120") else "",
+        splits=with_official(side_rule(protocol, [p.name for p in parts]), ids, known),
         extra={"image": True} if planar and _downwards(sample, layout) else {},
         attribution="Yan et al., ST-GCN, AAAI 2018 (form of the files)",
         provenance={

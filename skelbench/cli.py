@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
 import re
 import sys
@@ -63,22 +64,37 @@ def measure(
     seeds: int = 3,
     preset: str = "demo",
     processes: int = 2,
+    set: tuple[str, ...] = (),
 ) -> None:
     """One table for a dataset: methods, seeds and folds, beside the floors; stopped, it goes on where it was.
 
     Args:
         data: name of a dataset.
         out: folder for rows, runs and the table.
-        split: a split, or "loso" to leave out every subject in turn.
+        split: a split, "loso" to leave out every subject in turn, or SPLIT@held to choose settings on its training side.
         methods: what is compared.
         seeds: repetitions.
         preset: settings to begin with.
         processes: trainings at a time, one thread each.
+        set: settings changed, as NAME=VALUE, each for the methods that have it.
     """
     from skelbench.recipes.measure import measure as run_measure
 
-    table = run_measure(data, out=out, split=split, methods=methods, seeds=seeds, preset=preset, processes=processes)
+    edits = dict(_setting(word) for word in set)
+    table = run_measure(data, out=out, split=split, methods=methods, seeds=seeds, preset=preset, processes=processes, **edits)
     print(table.to_markdown())
+
+
+def _setting(word: str) -> tuple[str, Any]:
+    """NAME=VALUE; numbers, true, false, null and [lists] as in JSON, everything else a word."""
+    name, given, value = word.partition("=")
+    if not given or not name:
+        raise ConfigError(f"{word!r}: wanted NAME=VALUE, e.g. --set mirror=0 temperature=0.2")
+    try:
+        found = json.loads(value)
+    except json.JSONDecodeError:
+        found = value
+    return name, tuple(found) if isinstance(found, list) else found
 
 
 @data.command(name="import")

@@ -6,6 +6,7 @@
     xsub@10%:3      the same, drawn with seed 3
     xsub@10%any     a tenth of all clips, whatever their class, as published
     xsub@lt100      long-tailed, the first class 100 times as frequent as the last (:mod:`skelbench.data.longtail`)
+    xsub@held0      the training side alone, tested on a third of its subjects, to choose settings (:mod:`skelbench.data.inner`)
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from skelbench.data.inner import held_third
 from skelbench.data.longtail import long_tailed
 from skelbench.data.splits import SUBSET, Split
 from skelbench.data.store import Store
@@ -77,7 +79,11 @@ def subset_of(store: Store, split: Split, text: str) -> Split:
     """
     match = SUBSET.fullmatch(text)
     if match is None:
-        raise ConfigError(f"{split.name}@{text}: wanted a share of the labels like 10%, 10%any, 10%:<seed>, or lt<imbalance>")
+        raise ConfigError(
+            f"{split.name}@{text}: wanted a share of the labels like 10%, 10%any, 10%:<seed>, lt<imbalance>, or held0, held1, held2"
+        )
+    if match["third"]:
+        return held_third(store, split, int(match["third"]))
     seed = int(match["seed"] or 0)
     if match["tail"]:
         return long_tailed(store, split, imbalance=float(match["tail"]), seed=seed)

@@ -10,7 +10,8 @@ import torch
 from skelbench.data.store import Store
 
 
-def _order(n: int, seed: int) -> list[int]:
+def shuffled(n: int, seed: int) -> list[int]:
+    """0 .. n-1 in the order of a seed."""
     return torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()
 
 
@@ -22,7 +23,7 @@ def hold_out(store: Store, train: np.ndarray, *, by: str, share: float, seed: in
         subjects, classes = np.unique(subject[subject >= 0]), len(np.unique(labels))
         wanted = min(max(1, round(share * len(subjects))), len(subjects) - 1)
         chosen: list[int] = []
-        for i in _order(len(subjects), seed):
+        for i in shuffled(len(subjects), seed):
             rest = ~np.isin(subject, [*chosen, subjects[i]])
             if len(chosen) < wanted and len(np.unique(labels[rest])) == classes:
                 chosen.append(int(subjects[i]))
@@ -48,7 +49,7 @@ def hold_recordings(store: Store, use: np.ndarray, *, part: tuple[float, float],
         if len(mine) < 3:
             continue
         start, stop = (int(len(mine) * share + 1e-9) for share in part)
-        held[mine[_order(len(mine), seed + 7919 * int(c))[start : max(stop, start + 1)]]] = True
+        held[mine[shuffled(len(mine), seed + 7919 * int(c))[start : max(stop, start + 1)]]] = True
     return use[held[inverse]]
 
 

@@ -22,7 +22,10 @@ from skelbench.errors import ConfigError, DataError
 
 NAMES = ("xsub", "xview", "xset", "cross_subject", "by_clip", "by_clip:1", "by_clip:2", "loso:<subject>")
 ALIASES = {"xsub": ("xsub", "cross_subject"), "cross_subject": ("cross_subject", "xsub")}
-SUBSET = re.compile(r"(?:(?P<share>\d+(?:\.\d+)?)%(?P<any>any)?|lt(?P<tail>\d+(?:\.\d+)?))(?::(?P<seed>\d{1,9}))?")  # after an @
+# what may stand after an @ in the name of a split
+SUBSET = re.compile(
+    r"(?:(?P<share>\d+(?:\.\d+)?)%(?P<any>any)?|lt(?P<tail>\d+(?:\.\d+)?))(?::(?P<seed>\d{1,9}))?|held(?P<third>[012])"
+)
 OFFICIAL = ("xsub", "xview", "xset", "one_shot")  # only where meta.splits has them
 FOLDS = ("by_clip:0", "by_clip:1", "by_clip:2", "by_clip")  # the last one is the first
 
@@ -79,7 +82,8 @@ def make_split(
     subject are then left out, and the note says so. ``loso:<subject>`` tests on one subject (number or name). ``by_clip`` holds out
     a third of the source recordings of every class that has at least three; the other classes are left out. ``by_clip:1`` and
     ``by_clip:2`` hold out the other two thirds. ``<name>@10%`` keeps the labels of a tenth of the training side,
-    ``<name>@lt100`` makes it long-tailed; :mod:`skelbench.data.fractions` lists the forms.
+    ``<name>@lt100`` makes it long-tailed, ``<name>@held0`` parts the training side alone; :mod:`skelbench.data.fractions` lists the
+    forms.
 
     Args:
         store: what to part.

@@ -19,7 +19,7 @@ from skelbench.skeleton.topology import Topology
 
 
 class GRU(nn.Module):
-    """Joints (N, C, T, V, M) -> features (N, 2 * hidden).
+    """Joints (N, C, T, V, M) -> features (N, width), width = 2 * hidden (8 * hidden for ``readout="quarters"``).
 
     The parameters keep the names of ``torch.nn.GRU``; ``_reverse`` marks the second stream of a layer, gates are stacked
     reset, update, new. Weights are Xavier-uniform, biases uniform in +-1/sqrt(hidden).
@@ -33,13 +33,15 @@ class GRU(nn.Module):
         layers: int = 3
         true_bidirectional: bool = False  # True: the second stream reads the clip backwards; not what the paper's numbers come from
         input_norm: bool = True  # BatchNorm over V*C*M features, statistics over batch and time
-        readout: Literal["last", "mean"] = "last"  # the paper reads the last frame; "mean" over frames is ours, for small data
+        # The paper reads the last frame. Ours, for small data: the mean over frames, or the means over the quarters of a clip side
+        # by side, so that sitting down differs from standing up.
+        readout: Literal["last", "mean", "quarters"] = "last"
 
         def __post_init__(self) -> None:
             if self.hidden < 1 or self.layers < 1:
                 raise ConfigError(f"GRU: hidden={self.hidden} and layers={self.layers} must both be at least 1")
-            if self.readout not in ("last", "mean"):
-                raise ConfigError(f"GRU: readout={self.readout!r} is not known; it is 'last' (the paper) or 'mean'")
+            if self.readout not in ("last", "mean", "quarters"):
+                raise ConfigError(f"GRU: readout={self.readout!r} is not known; it is 'last' (the paper), 'mean' or 'quarters'")
 
     def __init__(self, config: Config, *, topology: Topology, bodies: int, coordinates: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -58,8 +60,8 @@ class GRU(nn.Module):
 
     @property
     def width(self) -> int:
-        """D of the features: both streams side by side."""
-        return 2 * self.config.hidden
+        """D of the features: both streams side by side, four times over for quarters."""
+        return 2 * self.config.hidden * (4 if self.config.readout == "quarters" else 1)
 
     def sequence_layout(self, x: Tensor) -> Tensor:
         """(N, C, T, V, M) -> (N, T, V*C*M); feature index = C*M*joint + M*coordinate + body."""
@@ -70,8 +72,15 @@ class GRU(nn.Module):
         return self._frames(x).transpose(0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, T, V, M) -> (N, 2 * hidden): the last frame, or the mean over frames."""
+        """(N, C, T, V, M) -> (N, width): the last frame, the mean over frames, or the means over the quarters of the clip.
+
+        Quarters differ by a frame where T is no multiple of four; a clip of fewer than four frames is refused with ConfigError.
+        """
         y = self._frames(x)  # (T, N, 2H)
+        if self.config.readout == "quarters":
+            if len(y) < 4:
+                raise ConfigError(f"GRU: readout='quarters' needs four frames or more, got {len(y)}")
+            return torch.cat([part.mean(dim=0) for part in y.tensor_split(4)], dim=1)
         return y[-1] if self.config.readout == "last" else y.mean(dim=0)
 
     def _frames(self, x: Tensor) -> Tensor:

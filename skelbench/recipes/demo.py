@@ -24,7 +24,7 @@ from skelbench.evaluate import Row, Table, evaluate, extract, floors
 from skelbench.explain.positives import PositiveStudy
 from skelbench.explain.project import project
 from skelbench.train import Run, presets, start
-from skelbench.train.config import diff
+from skelbench.train.config import RunConfig, diff
 from skelbench.train.tree import leaves, resolve
 from skelbench.widgets.report import Embedding, write_report
 
@@ -113,19 +113,24 @@ def demo(
     return Demo(table=table, runs=runs, report=report, seconds=time.perf_counter() - began)
 
 
-def settings_for(method: str, preset: str, edits: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def settings_for(method: str, preset: str, edits: Iterable[tuple[str, Any]], *, among: Sequence[str] = METHODS) -> dict[str, Any]:
     """Those of the edits that a method has a setting for: plain contrast has no hardness, HaLP has.
 
     Raises:
-        ConfigError: a setting that neither this method nor HaLP has.
+        ConfigError: a setting that neither this method nor one of ``among`` has.
     """
-    config, halp = presets(method, preset), presets("halp", preset)
-    kept = {}
+    config, kept = presets(method, preset), {}
+    others = [presets(name, preset) for name in among]
     for name, value in edits:
-        path = resolve(halp, name)  # a name that is wrong everywhere is the caller's mistake
-        if path in leaves(config):
-            kept[path] = value
+        if _has(config, name):
+            kept[resolve(config, name)] = value
+        elif not any(_has(other, name) for other in others):
+            resolve(others[-1] if others else config, name)  # says what the name may have meant
     return kept
+
+
+def _has(config: RunConfig, name: str) -> bool:
+    return any(known == name or known.endswith(f".{name}") for known in leaves(config))
 
 
 def _pretrain(

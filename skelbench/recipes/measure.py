@@ -2,6 +2,10 @@
 
     skelbench measure cmu --seeds 3                      its usual split
     skelbench measure uiprmd_kinect --split loso         leave one subject out, every subject in turn
+    skelbench measure hdm05 --split loso:bd@held --seeds 1 --set mirror=0 --out tried/unmirrored
+
+The last one chooses settings: ``<split>@held`` parts the training side of a split alone, in three folds, and tests no clip that the
+split tests. Everything else trains on the whole training side, validation subjects included, since nothing is chosen any more.
 
 Each training is one job. Jobs run in parallel processes of one thread each; what a finished job measured lies in ``out/rows`` and
 is not measured again, so the same command goes on where it was stopped.
@@ -23,12 +27,15 @@ from typing import Any
 from tqdm import tqdm
 
 from skelbench.data import Store, load
+from skelbench.data.inner import THIRDS
 from skelbench.data.splits import FOLDS, loso_splits, make_split
 from skelbench.errors import ConfigError
 from skelbench.evaluate import Table, evaluate, floors
 from skelbench.recipes.demo import METHODS, settings_for, usual_split
 from skelbench.train import open_run, presets, start
-from skelbench.train.config import diff
+from skelbench.train.config import RunConfig, diff
+
+BESIDE = ("train.seed", "train.refit", "train.threads", "train.device")  # say who ran it, not how it differs from a recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +50,7 @@ class Job:
         preset: settings to begin with.
         edits: settings changed, as pairs.
         out: where rows and runs go.
+        among: all methods that are compared, any of which may have the settings changed.
     """
 
     data: str
@@ -52,6 +60,7 @@ class Job:
     preset: str
     edits: tuple[tuple[str, Any], ...]
     out: str
+    among: tuple[str, ...] = METHODS
 
     @property
     def name(self) -> str:
@@ -81,13 +90,14 @@ def measure(
     Args:
         data: name of a dataset, or an open one.
         out: folder for rows, runs and the table (``<dataset>-<split>.md``, ``.csv`` and ``.json``).
-        split: a split; ``loso`` for every ``loso:<subject>`` in turn, ``by_clip`` for its three folds; ``usual_split`` where None.
+        split: a split; ``loso`` for every ``loso:<subject>`` in turn, ``by_clip`` for its three folds, ``<split>@held`` for the
+            three folds of its training side; ``usual_split`` where None.
         methods: what is compared.
         seeds: repetitions, 0, 1, ...
         preset: settings to begin with.
         processes: trainings at a time.
         progress: show a bar.
-        edits: settings by name, for all methods.
+        edits: settings by name, each for the methods that have it.
 
     Raises:
         ConfigError: no seed or method, settings out of range, or ``out`` holds results of other settings.
@@ -98,10 +108,14 @@ def measure(
     store = data if isinstance(data, Store) else load(data)
     wanted = split or usual_split(store)
     folds = {"loso": lambda: [s.name for s in loso_splits(store)], "by_clip": lambda: list(FOLDS[:3])}
-    names = folds[wanted]() if wanted in folds else [wanted]
+    inner = [f"{wanted}{third}" for third in range(THIRDS)] if wanted.endswith("@held") else [wanted]
+    names = folds[wanted]() if wanted in folds else inner
     path, pairs = str(store.path.resolve()), tuple(sorted(edits.items()))
+    for method in methods:
+        settings_for(method, preset, pairs, among=(*methods, "halp"))  # a wrong one is refused before anything is trained
+    place = str(Path(out).resolve())
     jobs = [
-        Job(data=path, split=name, method=method, seed=seed, preset=preset, edits=pairs, out=str(Path(out).resolve()))
+        Job(data=path, split=name, method=method, seed=seed, preset=preset, edits=pairs, out=place, among=(*methods, "halp"))
         for seed in range(seeds)
         for name in names
         for method in (*methods, "floors")
@@ -140,7 +154,7 @@ def _do(job: Job) -> None:
     store = load(Path(job.data))
     parted = make_split(store, job.split)
     if job.method == "floors":
-        beside = presets("halp", job.preset).edit(settings_for("halp", job.preset, job.edits)).method_config
+        beside = _config(job).method_config
         rows = floors(store, parted, beside=beside, seeds=(job.seed,))
         rows = [r for r in rows if r.method != "raw" or job.seed == 0]  # raw draws nothing: once is enough
     else:
@@ -148,22 +162,24 @@ def _do(job: Job) -> None:
         if (folder / "config.json").exists():
             run = open_run(folder)
         else:
-            changes = {**settings_for(job.method, job.preset, job.edits), "train.seed": job.seed, "train.threads": 1}
-            run = start(job.method, store, job.preset, split=job.split, folder=folder, **changes)
+            run = start(_config(job), store, split=job.split, folder=folder)
         run.run(progress=False)
         recipe = presets(job.method, "paper", data=run.config.data, split=run.config.split)
-        rows = evaluate(run, split=parted, differs=[d for d in diff(recipe, run.config) if d.name != "train.seed"])
+        rows = evaluate(run, split=parted, differs=[d for d in diff(recipe, run.config) if d.name not in BESIDE])
     part = job.rows.with_suffix(f".{os.getpid()}")
     part.write_text(json.dumps({"job": _identity(job), "rows": json.loads(Table(rows).to_json())}))
     os.replace(part, job.rows)
 
 
-def _identity(job: Job) -> dict[str, Any]:
+def _config(job: Job) -> RunConfig:
+    """The settings of a job; those of HaLP for the floors, whose encoder it shares."""
     method = "halp" if job.method == "floors" else job.method
-    return {
-        "settings": presets(method, job.preset).edit(settings_for(method, job.preset, job.edits)).hash(),
-        "data": load(Path(job.data)).fingerprint,
-    }
+    edits = settings_for(method, job.preset, job.edits, among=job.among)
+    return presets(method, job.preset).edit({**edits, "train.seed": job.seed, "train.threads": 1, "train.refit": True})
+
+
+def _identity(job: Job) -> dict[str, Any]:
+    return {"settings": _config(job).hash(), "data": load(Path(job.data)).fingerprint}
 
 
 def _read(job: Job) -> Table:

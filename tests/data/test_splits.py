@@ -273,3 +273,16 @@ def test_splits_of_real_data(home):
     split = make_split(hdm, "xsub")
     check(hdm, split)
     assert np.array_equal(split.test, hdm.rows(subject=4))
+
+
+@pytest.mark.parametrize("third", [0, 1, 2])
+def test_the_training_side_is_parted_once_more_and_the_test_side_left_out(store, third):
+    whole, inner = make_split(store, "cross_subject"), make_split(store, f"cross_subject@held{third}")
+    assert sorted([*inner.train_all, *inner.test]) == sorted(whole.train_all.tolist())
+    assert not set(store.index["subject"][inner.test]) & set(store.index["subject"][inner.train_all])
+    assert not len(inner.extra) and inner.name == f"cross_subject@held{third}"
+
+
+def test_the_thirds_of_the_training_side_cover_it(store):
+    tested = [make_split(store, f"by_clip@held{third}").test for third in range(3)]
+    assert len(np.unique(np.concatenate(tested))) == sum(len(t) for t in tested)

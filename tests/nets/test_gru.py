@@ -67,6 +67,10 @@ def test_whole_sequence_equals_frame_by_frame(two_way, training):
     torch.testing.assert_close(gru(x), expected[:, -1], rtol=1e-10, atol=1e-12)
     gru.config = replace(gru.config, readout="mean")
     torch.testing.assert_close(gru(x), expected.mean(dim=1), rtol=1e-10, atol=1e-12)
+    gru.config = replace(gru.config, readout="quarters")
+    parts = torch.cat([expected[:, a:b].mean(dim=1) for a, b in ((0, 2), (2, 4), (4, 6), (6, 7))], dim=1)
+    torch.testing.assert_close(gru(x), parts, rtol=1e-10, atol=1e-12)
+    assert gru.width == parts.shape[1]
 
 
 def test_gradients_equal_those_of_the_loop():
@@ -121,6 +125,8 @@ def test_what_does_not_fit_is_told():
         GRU.Config(hidden=0)
     with pytest.raises(ConfigError, match="'first'"):
         GRU.Config(readout="first")
+    with pytest.raises(ConfigError, match="four frames"):
+        build(readout="quarters")(torch.zeros(2, 3, 3, 25, 2, dtype=torch.float64))
 
 
 # -- the published reference tensors ---------------------------------------------------------------------------------------------

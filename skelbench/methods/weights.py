@@ -16,7 +16,11 @@ from torch import Tensor
 
 from skelbench.errors import ConfigError, RunError
 from skelbench.methods.halp import HaLP
+from skelbench.methods.halp_cmd import HaLP3s
+from skelbench.methods.isc import ISC
 from skelbench.methods.moco import MoCo
+from skelbench.methods.published import translated
+from skelbench.methods.weights_isc import isc_from
 from skelbench.nets.gru import GRU
 from skelbench.skeleton.topology import Topology, topology
 
@@ -24,30 +28,40 @@ from skelbench.skeleton.topology import Topology, topology
 _STREAMS = {"joint": ("", "prototypes_j"), "motion": ("_motion", "prototypes_m"), "bone": ("_bone", "prototypes_b")}
 
 
-def load_published(path: str | Path, method: str = "halp", *, stream: str = "joint", layout: Topology | None = None) -> MoCo:
-    """HaLP or its MoCo baseline with the weights of a released pre-training checkpoint.
+def load_published(
+    path: str | Path, method: str = "halp", *, stream: str = "joint", layout: Topology | None = None
+) -> MoCo | HaLP3s | ISC:
+    """A method with the weights of a released pre-training checkpoint of HaLP, its MoCo baseline, its three-stream model, or ISC.
 
-    Widths, layers, queue and number of prototypes are those of the file; the rest of the config keeps the paper's values.
-    A baseline file has no prototypes: a HaLP built from it starts without any and makes them when its warm-up ends.
+    Widths, layers, queue, number of prototypes, and ISC's pair of representations are those of the file; the rest of the config
+    keeps the paper's values. A baseline file has no prototypes: a HaLP built from it starts without any and makes them when its
+    warm-up ends.
 
     Args:
         path: ``checkpoint_NNNN.pth.tar``, or any ``torch.save`` of its ``state_dict``.
-        method: ``"halp"`` or ``"moco"``.
-        stream: joint, motion or bone. Of a file with three encoders that one is taken; a file with one encoder does not say what
-            it was trained on, so name it here.
+        method: ``"halp"``, ``"moco"``, ``"halp3s"`` or ``"isc"``.
+        stream: joint, motion or bone, for halp and moco. Of a file with three encoders that one is taken; a file with one encoder
+            does not say what it was trained on, so name it here.
         layout: skeleton the file was trained on; Kinect v2 with 25 joints (NTU, PKU-MMD) when None.
 
     Raises:
         ConfigError: method or stream is not one of these.
         RunError: no such file, a file that holds more than weights, or keys and shapes that do not fit (all are listed).
     """
-    if method not in ("halp", "moco") or stream not in _STREAMS:
-        raise ConfigError(f"load_published knows methods halp, moco and streams {', '.join(_STREAMS)}; got {method!r}, {stream!r}")
+    if method not in ("halp", "moco", "halp3s", "isc") or stream not in _STREAMS:
+        raise ConfigError(
+            f"load_published knows methods halp, moco, halp3s, isc and streams {', '.join(_STREAMS)}; got {method!r}, {stream!r}"
+        )
     path = Path(path)
     layout = topology("kinect_v2_25") if layout is None else layout
-    given = _one_stream(read_checkpoint(path), stream)
+    given = read_checkpoint(path)
+    if method == "isc":
+        return isc_from(path, given, layout)
+    if method == "halp3s" and not any(key.startswith("encoder_q_motion.") for key in given):
+        raise RunError(f"{path}: holds one stream, not three; load_published(path, 'halp', stream=...) takes it")
+    given = given if method == "halp3s" else _one_stream(given, stream)
     built = _build(path, given, method, stream, layout)
-    built.load_state_dict(_translate(path, given, built.state_dict()))
+    built.load_state_dict(translated(path, given, built.state_dict(), _sources, optional=_prototypes(method)))
     return built
 
 
@@ -87,7 +101,7 @@ def _one_stream(given: Mapping[str, Tensor], stream: str) -> dict[str, Tensor]:
     return {names[head] + dot + rest: given[key] for key, (head, dot, rest) in parted.items() if head in names}
 
 
-def _build(path: Path, given: Mapping[str, Tensor], method: str, stream: str, layout: Topology) -> MoCo:
+def _build(path: Path, given: Mapping[str, Tensor], method: str, stream: str, layout: Topology) -> MoCo | HaLP3s:
     """The method at the sizes of the file; its initial weights are all overwritten."""
     wanted = {"encoder_q.encoder.gru.weight_ih_l0": 2, "encoder_q.fc.2.weight": 2, "queue": 2}
     odd = [key for key, ndim in wanted.items() if key not in given or given[key].ndim != ndim or not given[key].numel()]
@@ -110,48 +124,35 @@ def _build(path: Path, given: Mapping[str, Tensor], method: str, stream: str, la
         "queue": queue,
         "dim": dim,
     }
-    kind = HaLP if method == "halp" else MoCo
-    if method == "halp":
-        prototypes = given["prototypes"].shape[0] if "prototypes" in given else min(HaLP.Config.prototypes, queue)
+    kind: type[MoCo] | type[HaLP3s] = {"halp": HaLP, "moco": MoCo, "halp3s": HaLP3s}[method]
+    if method != "moco":
+        table = given.get("prototypes_j" if method == "halp3s" else "prototypes")
+        prototypes = min(HaLP.Config.prototypes, queue) if table is None else table.shape[0]
         settings |= {"prototypes": prototypes, "prototypes_from": min(HaLP.Config.prototypes_from, queue)}
-    build = {"bodies": inputs // per_body, "coordinates": layout.dims, "classes": 0}
-    return kind.build(kind.Config(**settings), topology=layout, generator=torch.Generator(), **build)
+    if method == "halp3s":
+        settings |= {"distil_from": min(HaLP3s.Config.distil_from, queue)}
+    shape = {"bodies": inputs // per_body, "coordinates": layout.dims, "classes": 0}
+    built = kind.build(kind.Config(**settings), topology=layout, generator=torch.Generator(), **shape)
+    assert isinstance(built, kind)
+    return built
 
 
-def _translate(path: Path, given: dict[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Their names and layouts to ours; every misfit is listed."""
-    state, missing, wrong = {}, [], []
-    used = set()
-    for name, present in ours.items():
-        theirs = _published_name(name)
-        if (theirs == "prototypes" and theirs not in given) or theirs is None:
-            state[name] = present
-            continue
-        used.add(theirs)
-        if theirs not in given:
-            missing.append(theirs)
-            continue
-        value = given[theirs]
-        value = value.T if theirs == "queue" and value.ndim == 2 else value
-        value = value.reshape(()) if theirs == "queue_ptr" and value.numel() == 1 else value
-        if value.shape != present.shape:
-            wrong.append(
-                f"{theirs} is {tuple(given[theirs].shape)}, wanted {tuple(present.T.shape if theirs == 'queue' else present.shape)}"
-            )
-        state[name] = value.to(present.dtype)
-    extra = [key for key in given if key not in used and key != "prototypes"]
-    if missing or wrong or extra:
-        told = [("missing", missing), ("of the wrong shape", wrong), ("not known", extra)]
-        raise RunError(f"{path}: does not fit. " + "; ".join(f"{what}: {', '.join(keys)}" for what, keys in told if keys))
-    state["queue.pointer"] = state["queue.pointer"] % len(state["queue.keys"])
-    return state
+def _prototypes(method: str) -> frozenset[str]:
+    """Tables that a baseline file lacks."""
+    return frozenset(name for _, name in _STREAMS.values()) if method == "halp3s" else frozenset({"prototypes"})
 
 
-def _published_name(name: str) -> str | None:
-    """Name of one of our tensors in the released files, None for what they do not store."""
+def _sources(name: str) -> tuple[str, ...]:
+    """Name of one of our tensors in the released files, none for what they do not store."""
+    if name.startswith("streams."):
+        _, stream, rest = name.split(".", 2)
+        ending, prototypes = _STREAMS[stream]
+        parted = [key.partition(".") for key in _sources(rest)]
+        return tuple(prototypes if head == "prototypes" else head + ending + dot + tail for head, dot, tail in parted)
     fixed = {"queue.keys": "queue", "queue.pointer": "queue_ptr", "prototypes": "prototypes", "progress": None}
     if name in fixed:
-        return fixed[name]
+        found = fixed[name]
+        return () if found is None else (found,)
     branch, part, rest = name.split(".", 2)
     where = {"head": "fc.", "encoder": "" if rest.startswith("input_norm.") else "encoder.gru."}[part]
-    return f"encoder_{branch[0]}.{where}{rest}"
+    return (f"encoder_{branch[0]}.{where}{rest}",)

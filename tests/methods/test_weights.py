@@ -8,6 +8,7 @@ import torch
 
 from skelbench.errors import ConfigError, RunError
 from skelbench.methods.halp import HaLP
+from skelbench.methods.halp_cmd import HaLP3s
 from skelbench.methods.moco import MoCo
 from skelbench.methods.weights import load_published
 from skelbench.skeleton.clip import batch_of
@@ -97,6 +98,24 @@ def test_a_file_of_three_streams_gives_the_one_asked_for(tmp_path):
         assert torch.equal(found.query.head[2].weight, single["encoder_q.fc.2.weight"]) and found.config.stream == stream
 
 
+def test_a_file_of_three_streams_becomes_three_streams(tmp_path):
+    state, parts = {}, {"": "_j", "_motion": "_m", "_bone": "_b"}
+    for seed, (end, letter) in enumerate(parts.items()):
+        for key, value in checkpoint(seed).items():
+            head, dot, rest = key.partition(".")
+            state[f"prototypes{letter}" if key == "prototypes" else head + end + dot + rest] = value
+    found = load_published(save(tmp_path / "multi.pth.tar", state), "halp3s")
+    assert isinstance(found, HaLP3s) and (found.config.queue, found.config.prototypes, found.config.distil_from) == (K, S, K)
+    for seed, stream in enumerate(("joint", "motion", "bone")):
+        one, single = found.halp(stream), load_published(save(tmp_path / "single.pt", checkpoint(seed)), stream=stream)
+        assert all(torch.equal(one.state_dict()[k], v) for k, v in single.state_dict().items())
+    with pytest.raises(RunError, match="holds one stream"):
+        load_published(tmp_path / "single.pt", "halp3s")
+    del state["encoder_q_bone.fc.0.bias"]
+    with pytest.raises(RunError, match=r"missing: encoder_q_bone\.fc\.0\.bias"):
+        load_published(save(tmp_path / "multi.pth.tar", state), "halp3s")
+
+
 class Hostile:
     def __reduce__(self):
         return (print, ("this must never run",))
@@ -150,5 +169,5 @@ def test_keys_and_shapes_that_do_not_fit_are_all_listed(tmp_path):
     wide["encoder_q.encoder.gru.weight_ih_l0"] = torch.zeros(3 * H, 151)
     with pytest.raises(RunError, match=r"151 numbers a frame.*75"):
         load_published(save(tmp_path / "odd.pt", wide))
-    with pytest.raises(ConfigError, match="'isc'"):
-        load_published(tmp_path / "odd.pt", "isc")
+    with pytest.raises(ConfigError, match="'cmd'"):
+        load_published(tmp_path / "odd.pt", "cmd")

@@ -20,7 +20,7 @@ from skelbench.errors import DataError
 Pairs = tuple[tuple[int, int], ...]
 
 _LONG = re.compile(r"left|right", re.IGNORECASE)
-_SHORT = re.compile(r"^[lLrR](?=[_\W]|[A-Za-z])|(?<=[_\W])[lLrR]$")
+_SHORT = (re.compile(r"(?<=[_\W])[lLrR]$"), re.compile(r"^[lLrR](?=[_\W]|[A-Za-z])"))  # LowerArm_L is no "owerArm_L" of the left
 _PELVIS = r"^(spine_?base|hips?|root|waist|pelvis|mid_?hip|hip_?cent(er|re))$"
 _SPINE = r"^(spine_?mid|spine1?|abdomen|lower_?back|torso)$"
 # In order of preference. Acclaim joints are the far ends of bones: the clavicle ends at the shoulder, the humerus at the elbow.
@@ -234,14 +234,14 @@ def _check_tree(name: str, joints: Sequence[str], parents: Sequence[int]) -> Non
             at = parents[at]
 
 
-def _split_sides(joints: Sequence[str]) -> list[tuple[str, str]]:
+def split_sides(joints: Sequence[str]) -> list[tuple[str, str]]:
     """Per joint ('l' | 'r' | '', name without the side): left_knee, LeftKnee, lknee, lShldr, knee_l.
 
     A side counts only where the twin is there too, so that ``root`` and ``lowerback`` stay in the middle.
     """
     split = []
     for name in joints:
-        found = _LONG.search(name) or _SHORT.search(name)
+        found = _LONG.search(name) or _SHORT[0].search(name) or _SHORT[1].search(name)
         side = found.group(0)[0].lower() if found else ""
         rest = (name[: found.start()] + name[found.end() :]) if found else name
         split.append((side, rest.strip("_- .").lower()))
@@ -252,7 +252,7 @@ def _split_sides(joints: Sequence[str]) -> list[tuple[str, str]]:
 
 def guess_pairs(joints: Sequence[str]) -> Pairs:
     """(left, right) pairs read off the joint names: two names that are equal but for their side."""
-    split = _split_sides(joints)
+    split = split_sides(joints)
     return tuple((j, split.index(("r", rest))) for j, (side, rest) in enumerate(split) if side == "l")
 
 
@@ -273,7 +273,7 @@ def guess_parts(joints: Sequence[str], parents: Sequence[int], pairs: Pairs) -> 
 
 
 def _find(joints: Sequence[str], pattern: str, side: str = "") -> int | None:
-    for j, (at, rest) in enumerate(_split_sides(joints)):
+    for j, (at, rest) in enumerate(split_sides(joints)):
         if at == side and re.search(pattern, rest, re.IGNORECASE):
             return j
     return None
@@ -288,7 +288,7 @@ def _anatomy(
     pelvis = _find(joints, _PELVIS)
     spine = _find(joints, _SPINE)
     if spine is None and pelvis is not None:  # the pelvis' unpaired child
-        middle = [j for j, (side, _) in enumerate(_split_sides(joints)) if not side]
+        middle = [j for j, (side, _) in enumerate(split_sides(joints)) if not side]
         spine = next((j for j in middle if parents[j] == pelvis), None)
     sides = ((_find(joints, pattern, "l"), _find(joints, pattern, "r")) for pattern in _SHOULDERS)
     left, right = next((pair for pair in sides if None not in pair), (None, None))

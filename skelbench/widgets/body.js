@@ -327,7 +327,7 @@ function drawClip(ctx, clip, cell, at) {
   return bodies.length;
 }
 
-function drawScale(ctx, range, look, height) {
+function drawScale(ctx, range, look, height, unit = "") {
   for (let i = 0; i < 64; i++) {
     ctx.fillStyle = look.heat[4 * i];
     ctx.fillRect(10 + i, height - 12, 1.5, 5);
@@ -339,6 +339,7 @@ function drawScale(ctx, range, look, height) {
   ctx.textAlign = "right";
   ctx.fillText(text(range[1]), 75, height - 16);
   ctx.textAlign = "left";
+  ctx.fillText(unit, 80, height - 16);
 }
 
 /** Which line is left and which is right, in the corner. */

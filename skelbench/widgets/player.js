@@ -133,7 +133,7 @@ class View {
   }
 
   load(frame) {
-    this.clips = decode(this.model.get("_scene"));
+    this.clips = this.arrange(decode(this.model.get("_scene")));
     this.rate = Math.max(1, ...this.clips.map((c) => c.fps));
     this.frames = Math.max(1, ...this.clips.map((c) => Math.round((c.frames / c.fps) * this.rate)));
     this.clock.views.set(this.hear, this.clips.length ? this.frames / this.rate : 0);
@@ -149,6 +149,11 @@ class View {
     if (this.clock.time >= this.clock.duration) this.clock.time = 0; // what came is shorter than what was
     this.resize();
     this.heard();
+  }
+
+  /** What of the decoded clips gets a cell of its own: all of them. */
+  arrange(clips) {
+    return clips;
   }
 
   get frame() {
@@ -328,8 +333,8 @@ class View {
     const at = { look: this.colours, time: this.clock.time, trail: this.model.get("trail") ?? 0, floor: this.model.get("floor") ?? true, camera: this.camera };
     let drawn = 0;
     this.clips.forEach((clip, i) => (drawn += drawClip(this.ctx, clip, this.cells[i], at)));
-    const range = this.model.get("_scene")?.range;
-    if (range) drawScale(this.ctx, range, this.colours, height);
+    const { range, unit } = this.model.get("_scene") ?? {};
+    if (range) drawScale(this.ctx, range, this.colours, height, unit);
     if (width > 320 && this.clips.some((clip) => clip.side.some((side) => side))) drawSides(this.ctx, this.colours, width, height);
     if (this.pointer && !this.held) this.nameJoint();
     this.ui.scrub.value = String(this.frame);

@@ -20,7 +20,37 @@ from skelbench.widgets.scene import Clips, Colour, clips_of, scene_of
 SVG = "image/svg+xml"
 
 
-class SkeletonPlayer(PacedWidget):
+class Playing(PacedWidget):
+    """What every view with moving bodies shares with the browser: the scene, the clock and the camera."""
+
+    _scene = traitlets.Dict().tag(sync=True)
+    _clock = traitlets.Unicode().tag(sync=True)
+    frame = traitlets.Int(0, min=0, help="Frame the clock is at.").tag(sync=True)
+    playing = traitlets.Bool(True, help="Whether the clock runs.").tag(sync=True)
+    speed = traitlets.Float(1.0, help="Times real time.").tag(sync=True)
+    trail = traitlets.Int(0, min=0, help="Ghosts of the last so many frames.").tag(sync=True)
+    floor = traitlets.Bool(True, help="Floor grid and shadow.").tag(sync=True)
+    camera = traitlets.List(traitlets.Float(), minlen=3, maxlen=3, help="Yaw and pitch in radians, zoom.").tag(sync=True)
+    height = traitlets.Int(360, min=60, help="Pixels.").tag(sync=True)
+
+    _STATE: tuple[str, ...] = ("frame", "playing", "speed", "trail", "floor", "camera", "height")
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Everything that describes the view but the clips, short and plain: ``player.state = other.state`` restores it."""
+        return {name: getattr(self, name) for name in self._STATE}
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        unknown = set(state) - set(self._STATE)
+        if unknown:
+            raise ConfigError(f"a player's state has no {', '.join(sorted(unknown))}; it has: {', '.join(self._STATE)}")
+        with self.hold_sync():
+            for name, value in state.items():
+                setattr(self, name, value)
+
+
+class SkeletonPlayer(Playing):
     """Plays clips side by side on one clock: drag to turn, wheel to zoom, space to play, arrows to step, r to reset.
 
     The clips travel once, as float16; the browser plays them and says at most ten times a second which frame it is at.
@@ -52,18 +82,6 @@ class SkeletonPlayer(PacedWidget):
     """
 
     _esm = source(*PLAYER)
-
-    _scene = traitlets.Dict().tag(sync=True)
-    _clock = traitlets.Unicode().tag(sync=True)
-    frame = traitlets.Int(0, min=0, help="Frame the clock is at.").tag(sync=True)
-    playing = traitlets.Bool(True, help="Whether the clock runs.").tag(sync=True)
-    speed = traitlets.Float(1.0, help="Times real time.").tag(sync=True)
-    trail = traitlets.Int(0, min=0, help="Ghosts of the last so many frames.").tag(sync=True)
-    floor = traitlets.Bool(True, help="Floor grid and shadow.").tag(sync=True)
-    camera = traitlets.List(traitlets.Float(), minlen=3, maxlen=3, help="Yaw and pitch in radians, zoom.").tag(sync=True)
-    height = traitlets.Int(360, min=60, help="Pixels.").tag(sync=True)
-
-    _STATE = ("frame", "playing", "speed", "trail", "floor", "camera", "height")
 
     def __init__(
         self,
@@ -127,20 +145,6 @@ class SkeletonPlayer(PacedWidget):
 
     def _packed(self, clips: list[Clip], colour: Colour | None, titles: Sequence[str] | None) -> dict[str, Any]:
         return scene_of(clips, titles=titles, colour=colour, colour_range=self._colour_range, up=self._up, face=self._face)
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """Everything that describes the view but the clips, short and plain: ``player.state = other.state`` restores it."""
-        return {name: getattr(self, name) for name in self._STATE}
-
-    @state.setter
-    def state(self, state: dict[str, Any]) -> None:
-        unknown = set(state) - set(self._STATE)
-        if unknown:
-            raise ConfigError(f"a player's state has no {', '.join(sorted(unknown))}; it has: {', '.join(self._STATE)}")
-        with self.hold_sync():
-            for name, value in state.items():
-                setattr(self, name, value)
 
     def static(self, *, poses: int = 8) -> str:
         """Film strip of the clips as SVG text."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,29 @@ def scene_of(
     return {"clips": tables, "data": b"".join(data), "colours": b"".join(shades), "range": [low, high] if shades else None}
 
 
+def scene_over(
+    clip: Clip, other: np.ndarray, *, heat: np.ndarray, heat_range: tuple[float, float], face: bool = True
+) -> dict[str, Any]:
+    """One clip and a second version of its bodies in one frame of reference: bodies 0 .. M-1 are the clip's, M .. 2M-1 the other's.
+
+    Args:
+        clip: as it is.
+        other: (T, M, V, C) positions like ``clip.joints``; nan where a body is absent.
+        heat: (T, M, V) values that colour the second version; nan is drawn like the smallest.
+        heat_range: values at the two ends of the ramp.
+        face: as in ``scene_of``.
+    """
+    joints = upright(clip)
+    second = upright(replace(clip, joints=np.nan_to_num(np.asarray(other, np.float32), nan=0.0)))
+    turn = turn_of(joints, clip.topology) if face else (1.0, 0.0)
+    table, half = _packed(_turned(joints, *turn), clip.topology, _turned(second, *turn))
+    share = (np.nan_to_num(heat, nan=heat_range[0]) - heat_range[0]) / ((heat_range[1] - heat_range[0]) or 1.0)
+    colour = {"offset": 0, "rows": heat.shape[0], "bodies": heat.shape[1]}
+    table |= {"offset": 0, "fps": float(clip.fps), "title": clip.id, "colour": colour}
+    colours = np.round(np.clip(share, 0, 1) * 255).astype(np.uint8).tobytes()
+    return {"clips": [table], "data": half.tobytes(), "colours": colours, "range": list(heat_range)}
+
+
 def plain_scene(clips: Clips, *, topology: Topology | None = None, **more: Any) -> dict[str, Any]:
     """``scene_of`` as plain JSON (bytes as base64 text) for ``mount`` of player.js in a page without a kernel."""
     scene = scene_of(clips_of(clips, topology), **more)
@@ -150,7 +174,10 @@ def turned(joints: np.ndarray, topology: Topology) -> np.ndarray:
     are seen from the side, the first one at the left. Flat skeletons, those without pairs, and bodies whose left and right lie
     above each other stay as they are.
     """
-    cos, sin = turn_of(joints, topology)
+    return _turned(joints, *turn_of(joints, topology))
+
+
+def _turned(joints: np.ndarray, cos: float, sin: float) -> np.ndarray:
     if (cos, sin) == (1.0, 0.0):
         return joints
     x, z = joints[..., 0], joints[..., 2]
@@ -217,8 +244,11 @@ def _range(heats: Sequence[np.ndarray | None]) -> tuple[float, float]:
     return (min(float(h.min()) for h in finite), max(float(h.max()) for h in finite)) if finite else (0.0, 1.0)
 
 
-def _packed(joints: np.ndarray, topology: Topology) -> tuple[dict[str, Any], np.ndarray]:
-    """Table and float16 positions (T, M, V, 3) of one clip around the middle of its movement, at most 1 in size."""
+def _packed(joints: np.ndarray, topology: Topology, more: np.ndarray | None = None) -> tuple[dict[str, Any], np.ndarray]:
+    """Table and float16 positions (T, M, V, 3) of one clip around the middle of its movement, at most 1 in size.
+
+    ``more`` are further bodies (T, M', V, 3) behind them, in the same frame of reference; they change nothing for the first ones.
+    """
     T, M, V, _ = joints.shape
     points = joints[np.isfinite(joints).all(axis=3)]  # (n, 3)
     if not len(points):
@@ -230,9 +260,10 @@ def _packed(joints: np.ndarray, topology: Topology) -> tuple[dict[str, Any], np.
     scale = max(float(np.abs(points - centre).max()), 1e-6)
     size = float(np.median(_extent(joints))) if np.isfinite(joints).any() else 1.0
     head, radius = head_of(topology, joints, size)
+    joints = joints if more is None else np.concatenate([joints, more], axis=1)
     table = {
         "frames": T,
-        "bodies": M,
+        "bodies": joints.shape[1],
         "joints": V,
         "scale": scale,
         "half": half,

@@ -249,7 +249,7 @@ def _centred(archive: Archive) -> bool:
     seen = (clips != 0).any(axis=(2, 3))
     there = seen.any(axis=1)
     first = clips[np.flatnonzero(there), seen[there].argmax(axis=1)]
-    return bool(there.any() and not first[:, SPINE].any())
+    return bool(there.any() and not (first[:, SPINE] != 0).any())
 
 
 def _dataset(archive: Archive) -> str | None:

@@ -130,7 +130,7 @@ def read(
             joints = coordinates.of(entry)
             if joints.shape[2:3] != (V,):
                 raise DataError(f"{file}: clip {entry.name[:80]!r} has {joints.shape[2]} joints, wanted {V}")
-            if not joints[..., : held.dims].any():
+            if not (joints[..., : held.dims] != 0).any():
                 empty.append(entry.id)
                 continue
             take = Take(path=file, id=entry.id, label=entry.label, about=_about(entry))

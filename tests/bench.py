@@ -20,12 +20,15 @@ import numpy as np
 import torch
 
 from skelbench.methods import method
+from skelbench.nets.agcn import AGCN
 from skelbench.nets.gru import GRU
+from skelbench.nets.hcn import HCN
 from skelbench.parts.nearest import nearest
 from skelbench.skeleton.augment import Views
 from skelbench.skeleton.clip import Batch, batch_of
 from skelbench.skeleton.normalise import preset
 from skelbench.skeleton.topology import topology
+from skelbench.train.presets import presets
 
 KINECT = topology("kinect_v2_25")
 
@@ -128,6 +131,58 @@ def gru() -> list[Result]:
     same(net(x), frame_by_frame(), "GRU")
     one, two = alternate(lambda: net(x).sum().backward(), lambda: frame_by_frame().sum().backward(), rounds=4)
     return [Result("GRU whole sequence, 3 x 256, B=64", one, "frame by frame", two, per="step")]
+
+
+def agcn() -> list[Result]:
+    """A-GCN of the published size with its sums over three graphs in one pass, beside the equations as they stand."""
+    from tests.bench_encoders import DirectAGCN
+
+    results = []
+    for clips, frames, channels in ((8, 64, AGCN.Config().channels), (64, 32, (8, 16, 32))):
+        config = AGCN.Config(channels=channels)
+        net = AGCN(config, topology=KINECT, bodies=2, coordinates=3, generator=torch.Generator().manual_seed(0))
+        direct, x = DirectAGCN(net), torch.randn(clips, 3, frames, 25, 2)
+        same(net(x), direct(x), "A-GCN")
+        one, two = alternate(
+            lambda net=net, x=x: net(x).sum().backward(), lambda net=direct, x=x: net(x).sum().backward(), rounds=3
+        )
+        title = f"A-GCN {len(channels)} blocks to {channels[-1]}, {clips} clips"
+        results.append(Result(title, one, "graph by graph", two, per="step"))
+    return results
+
+
+def hcn() -> list[Result]:
+    """HCN of the published size, all persons at once, beside person by person."""
+    from tests.bench_encoders import DirectHCN
+
+    net = HCN(HCN.Config(), topology=KINECT, bodies=2, coordinates=3, generator=torch.Generator().manual_seed(0))
+    direct, x, g = DirectHCN(net), torch.randn(32, 3, 64, 25, 2), torch.Generator()
+    same(net.eval()(x), direct.eval()(x), "HCN")
+    net.train(), direct.train()
+    one, two = alternate(lambda: net(x, g).sum().backward(), lambda: direct(x).sum().backward(), rounds=3)
+    return [Result("HCN, published size, 32 clips", one, "person by person", two, per="step")]
+
+
+def methods_over_moco() -> list[Result]:
+    """A step of the contrastive methods in their demo settings, beside plain MoCo's."""
+    batch, results = bodies(64), []
+    made = {}
+    cases = {"moco": {}, "halp3s": {}, "isc": {}, "isc seq+image": {"pair": ("seq", "image")}}
+    for title, edits in cases.items():
+        config = presets(title.split()[0], "demo").edit(edits).method_config
+        shape = {"topology": KINECT, "bodies": 2, "coordinates": 3, "classes": 0}
+        made[title] = method(title.split()[0]).build(config, **shape, generator=torch.Generator().manual_seed(0))
+
+    def step(title: str) -> None:
+        net = made[title].train()
+        net.begin_epoch(0)
+        net.zero_grad()
+        net.step(batch, torch.Generator().manual_seed(1)).loss.backward()
+
+    for title in list(cases)[1:]:
+        one, two = alternate(lambda t=title: step(t), lambda: step("moco"), rounds=3)
+        results.append(Result(f"{title} step, demo settings, B=64", one, "plain MoCo step", two, per="step"))
+    return results
 
 
 def views() -> list[Result]:
@@ -277,7 +332,10 @@ def ntu_files() -> list[Result]:
     return results
 
 
-PARTS = {f.__name__: f for f in (halp_over_moco, gru, views, preprocessing, knn, slider, loading, ntu_files)}
+PARTS = {
+    f.__name__: f
+    for f in (halp_over_moco, gru, agcn, hcn, methods_over_moco, views, preprocessing, knn, slider, loading, ntu_files)
+}
 
 
 def main(names: list[str]) -> None:

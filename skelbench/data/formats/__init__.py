@@ -25,6 +25,7 @@ from skelbench.data.formats import (
     pyskl,
     shrec,
     stgcn,
+    table,
     uiprmd,
 )
 from skelbench.data.formats.found import seen
@@ -51,6 +52,7 @@ FORMATS: dict[str, ModuleType] = {
     "kinetics": kinetics,
     "landmarks": landmarks,
     "arrays": arrays,
+    "table": table,
 }
 # Asked in this order. A pack may have its raw files in folders below it; the last three are ways to bring own data and fit much.
 FIRST, LAST = ("pack",), ("landmarks", "arrays", "table")

@@ -118,7 +118,7 @@ def clip_ids(files: Sequence[Path], root: Path) -> list[str]:
 
 
 def _takes_of_csv(table: Path, files: Sequence[Path], ids: Sequence[str], root: Path) -> Takes:
-    rows = _csv_rows(table)
+    rows = csv_rows(table)
     known: dict[str, list[int]] = {}
     for n, file in enumerate(files):
         relative = file.relative_to(root)
@@ -132,7 +132,9 @@ def _takes_of_csv(table: Path, files: Sequence[Path], ids: Sequence[str], root: 
         if len(match) != 1 or match[0] in takes:
             why = "stands in no folder given" if not match else "fits several files" if len(match) > 1 else "is listed twice"
             raise DataError(f"{where}: file {row['file']!r} {why}; write it as in {files[0].relative_to(root).as_posix()!r}")
-        about: dict[str, Any] = {k: _number(v, k, where) for k, v in row.items() if k not in ("file", "class", "subject") and v}
+        about: dict[str, Any] = {
+            k: whole_number(v, k, where) for k, v in row.items() if k not in ("file", "class", "subject") and v
+        }
         if row.get("subject"):
             about["subject"] = row["subject"]
         n = match[0]
@@ -142,7 +144,7 @@ def _takes_of_csv(table: Path, files: Sequence[Path], ids: Sequence[str], root: 
     return Takes(takes=tuple(takes[n] for n in sorted(takes)), classes=classes, rule=f"labels from {table.name}", notes=notes)
 
 
-def _csv_rows(table: Path) -> list[tuple[int, dict[str, str]]]:
+def csv_rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     """(line, column -> word) of every line after the first."""
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
@@ -168,11 +170,15 @@ def _csv_rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     return rows
 
 
-def _number(word: str, column: str, where: str) -> int:
-    try:
-        return int(word)
-    except ValueError as error:
-        raise DataError(f"{where}: column {column!r} holds {word!r}, wanted a whole number") from error
+def whole_number(word: str, column: str, where: str) -> int:
+    """A number of a table of labels.
+
+    Raises:
+        DataError: not a whole number of at most 18 digits.
+    """
+    if not re.fullmatch(r"[+-]?\d{1,18}", word):
+        raise DataError(f"{where}: column {column!r} holds {word[:40]!r}, wanted a whole number")
+    return int(word)
 
 
 def own_topology(name: str, joints: Sequence[str], parents: Sequence[int]) -> Topology:

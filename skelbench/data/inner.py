@@ -30,7 +30,8 @@ def held_third(store: Store, split: Split, third: int, *, holdout: float = 0.2) 
     Raises:
         ConfigError: fewer than two training subjects, or no class in both parts.
     """
-    use, notes = split.train_all, []
+    use = split.train_all
+    notes: list[str] = []
     if split.by == "group":
         test = hold_recordings(store, use, part=(third / THIRDS, (third + 1) / THIRDS), seed=0)
     else:
@@ -46,7 +47,7 @@ def held_third(store: Store, split: Split, third: int, *, holdout: float = 0.2) 
     if not len(test):
         raise ConfigError(f"{split.name}@held{third}: no class stands on both sides; the training side is too small to be parted")
     validation = hold_out(store, rest, by=split.by, share=holdout, seed=0, notes=notes)
-    sides = {"train": np.setdiff1d(rest, validation), "validation": validation, "test": test}
-    empty = np.zeros(0, np.int64)
+    train, empty = np.setdiff1d(rest, validation), np.zeros(0, np.int64)
     notes.append(f"the test side of {split.name!r} left out")
-    return replace(split, name=f"{split.name}@held{third}", note="; ".join(notes), extra=empty, gallery=empty, **sides)
+    name, note = f"{split.name}@held{third}", "; ".join(notes)
+    return replace(split, name=name, note=note, train=train, validation=validation, test=test, extra=empty, gallery=empty)

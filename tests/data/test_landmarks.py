@@ -168,9 +168,9 @@ def test_empty_videos_rates_and_thinning(home, tmp_path):
 def test_a_layout_of_ones_own(tmp_path):
     four = Topology.from_dict({"name": "four", "joints": ["a", "b", "c", "d"], "parents": [-1, 0, 1, 2]})
     frames = [[[1, 2, 0.5], [3, 4, 0.5], [5, 6, 0.5], [7, 8, 0]]] * 2
-    with pytest.raises(DataError, match=r"v.json: 4 joints; a layout is known for 17 \(coco_17\).* Pass topology="):
+    with pytest.raises(DataError, match=r"v.json: 4 joints, and the file does not say which; pass topology=a JSON file with"):
         read(tmp_path / "v.json", frames)
-    assert "a layout of 4 joints" in reader.describe(tmp_path / "v.json")["missing"][0]
+    assert "a JSON file with 'joints' (4 names)" in reader.describe(tmp_path / "v.json")["missing"][0]
     for table in (frames, [np.ravel(f).tolist() for f in frames]):
         _, (clip,) = read(tmp_path / "v.json", table, topology=four, bodies=1)
         assert clip.topology.joints == four.joints and clip.topology.dims == 2

@@ -16,7 +16,6 @@ Clips without anybody in any frame are left out and named in ``provenance["empty
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from skelbench.data.formats.json_text import load_json, number_array
+from skelbench.data.formats.on_disk import files_named, holds
 from skelbench.data.formats.planar import by_score, frame_count, layout_of, unseen
-from skelbench.data.formats.source import UNLABELLED, Source, Take, check_positive, clip_ids, clip_of, motion_files, options_of
+from skelbench.data.formats.source import UNLABELLED, Source, Take, check_positive, clip_ids, clip_of, options_of
 from skelbench.errors import DataError
 from skelbench.skeleton.clip import Clip
 from skelbench.skeleton.topology import Topology
@@ -35,7 +35,7 @@ from skelbench.skeleton.topology import topology as find_topology
 LAYOUT = "openpose_18"
 HEAD, TAIL = 1 << 12, 1 << 12  # bytes
 OPENS = re.compile(rb'\s*(?:\xef\xbb\xbf)?\{\s*(?:"label(?:_index)?"\s*:[^\[{]{1,200},\s*)*"data"\s*:\s*\[')
-LISTS = re.compile(r"(.*)_label", re.IGNORECASE)
+CLIP = re.compile(r"(?!.*_label\.json).*\.json", re.IGNORECASE)  # label files are none
 ENDS = re.compile(r'\],\s*"label"\s*:\s*"([\w (),.\-/\']+)"\s*,\s*"label_index"\s*:\s*(\d{1,5})\s*\}\s*$')
 SIDES = {"train": 1, "val": 2, "test": 2}
 Known = tuple[str, int, str]  # label, its number, the file that says so
@@ -43,7 +43,7 @@ Known = tuple[str, int, str]  # label, its number, the file that says so
 
 def sniff(path: Path) -> bool:
     """Whether the file, or the first files of a folder, begin as above."""
-    return any(_opens(f) for f in itertools.islice(_clip_files(path), 3))
+    return holds(path, CLIP, _opens)
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -154,10 +154,8 @@ class _Clips:
     """
 
     def __init__(self, path: Path, labels: Path | None) -> None:
-        if not path.exists():
-            raise DataError(f"{path}: no such file or folder")
         root = path if path.is_dir() else path.parent
-        self.files = sorted(_clip_files(path), key=lambda f: f.relative_to(root).as_posix())
+        self.files = files_named(path, CLIP)
         if not self.files:
             raise DataError(f"{path}: holds no .json file of a clip")
         self.ids = clip_ids(self.files, root)
@@ -193,16 +191,9 @@ class _Clips:
         return classes or (UNLABELLED,), own
 
 
-def _clip_files(path: Path) -> Iterator[Path]:
-    return (f for f in motion_files(path, ".json") if not LISTS.fullmatch(f.stem))
-
-
 def _opens(file: Path) -> bool:
-    try:
-        with file.open("rb") as binary:
-            head = binary.read(HEAD)
-    except OSError:
-        return False
+    with file.open("rb") as binary:
+        head = binary.read(HEAD)
     inside = b'"frame_index"' in head and b'"skeleton"' in head
     return bool(OPENS.match(head)) and (inside or b'"label_index"' in head)
 

@@ -11,7 +11,6 @@ may change places. Frames without anybody are zero, videos without anybody are l
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,8 +19,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from skelbench.data.formats.joint_axis import hint, name_joints
 from skelbench.data.formats.json_text import load_json
 from skelbench.data.formats.landmark_frames import KNOWN, Video, Ways, parse
+from skelbench.data.formats.on_disk import holds
 from skelbench.data.formats.planar import by_score, by_track, frame_count, units_of, unseen, with_dims
 from skelbench.data.formats.source import (
     Source,
@@ -31,16 +32,14 @@ from skelbench.data.formats.source import (
     clip_of,
     find_takes,
     missing_labels,
-    motion_files,
     options_of,
-    pick_joints,
     stride,
 )
 from skelbench.errors import DataError
 from skelbench.skeleton.clip import Clip
 from skelbench.skeleton.topology import Topology
-from skelbench.skeleton.topology import topology as find_topology
 
+NAME = re.compile(r".*\.json", re.IGNORECASE)
 HEAD = 1 << 14  # bytes
 WORDS = re.compile(
     rb'"(?:keypoints|keypoint_scores|pose_keypoints_2d|pose_?(?:world_?)?landmarks|(?:multi_)?hand_?(?:world_?)?landmarks'
@@ -55,7 +54,7 @@ NUMBERED = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"[^"\d]{0,40}\d{1,9}"\s*:\s*(?
 
 def sniff(path: Path) -> bool:
     """Whether the file, or the first files of a folder, speak of landmarks or keypoints, or are frames of rows of numbers."""
-    return any(_speaks(f) for f in itertools.islice(motion_files(path, ".json"), 3))
+    return holds(path, NAME, _speaks)
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -68,7 +67,7 @@ def describe(path: Path) -> dict[str, Any]:
     take, video = _first(takes, Ways())
     V = video.people[0].shape[0]
     size = f", pictures of {video.size[0]} x {video.size[1]}" if video.size else ""
-    unknown = [] if V in KNOWN else [f"topology: a layout of {V} joints (topology=, a built-in name or a JSON file)"]
+    unknown = [] if V in KNOWN else [f"topology: {hint(V)} (topology=)"]
     return {
         "clips": len(takes.takes),
         "classes": list(takes.classes),
@@ -118,7 +117,9 @@ def read(
     first_take, first = _first(found, ways)
     stride(rate or first.fps or 30.0, fps)  # a bad fps is refused before anything is written
     units = "metre" if world else units_of(_positions(first))
-    layout, keep = _layout(first, topology, dims=3 if world else 2, units=units, where=str(first_take.path))
+    V = first.people[0].shape[0]
+    layout, keep = name_joints(V, known=KNOWN.get(V), topology=topology, where=str(first_take.path))
+    layout = with_dims(layout, 3 if world else 2, units)
     empty: list[str] = []
     provenance: dict[str, Any] = {
         "format": "landmarks",
@@ -160,11 +161,8 @@ def read(
 
 
 def _speaks(file: Path) -> bool:
-    try:
-        with file.open("rb") as binary:
-            head = binary.read(HEAD)
-    except OSError:
-        return False
+    with file.open("rb") as binary:
+        head = binary.read(HEAD)
     if b'"frame_index"' in head and b'"skeleton"' in head and b'"pose"' in head:
         return False  # Kinetics-skeleton
     return bool(ROWS.match(head) or NUMBERED.match(head) or (WORDS.search(head) and OPENS.match(head)))
@@ -188,19 +186,6 @@ def _tracked(video: Video) -> bool:
     """Whether everybody has an identity, and nobody stands twice in a frame."""
     pairs = list(zip(video.at, video.tracks, strict=True))
     return all(track is not None for track in video.tracks) and len(set(pairs)) == len(pairs)
-
-
-def _layout(video: Video, topology: Topology | None, *, dims: int, units: str, where: str) -> tuple[Topology, list[int]]:
-    """The layout, and where its joints stand among those of the file."""
-    V = video.people[0].shape[0]
-    if topology is not None and topology.V == V:
-        return with_dims(topology, dims, units), list(range(V))
-    if V not in KNOWN:
-        known = ", ".join(f"{v} ({name})" for v, name in KNOWN.items())
-        raise DataError(f"{where}: {V} joints; a layout is known for {known}. Pass topology= (a built-in name or your own JSON)")
-    full = find_topology(KNOWN[V])
-    layout = topology or full
-    return with_dims(layout, dims, units), pick_joints(full.joints, layout, where)
 
 
 def _stack(video: Video, take: Take, *, world: bool, bodies: int) -> np.ndarray:

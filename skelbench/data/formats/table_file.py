@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from skelbench.data.words import plain
 from skelbench.errors import DataError
 
 ROWS = 4096  # of a chunk; more only keep the garbage collector busy
@@ -244,7 +245,7 @@ def _open_parquet(path: Path) -> Any:
         file = pyarrow.parquet.ParquetFile(path)
         rows = file.metadata.num_rows
     except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: cannot be read as parquet ({str(error)[:200]})") from error
+        raise DataError(f"{path}: cannot be read as parquet ({_one_line(error)})") from error
     if not 0 <= rows <= PACKED * path.stat().st_size:
         raise DataError(f"{path}: {rows} rows, which a file of {path.stat().st_size} bytes does not hold")
     return file
@@ -260,7 +261,7 @@ def _parquet_chunks(path: Path, wanted: Sequence[str], rows: int) -> Iterator[Ch
             yield Chunk(where=f"{path}, row ", lines=np.arange(at, at + batch.num_rows), columns=columns)
             at += batch.num_rows
     except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
-        raise DataError(f"{path}: damaged near row {at} ({str(error)[:200]})") from error
+        raise DataError(f"{path}: damaged near row {at} ({_one_line(error)})") from error
 
 
 def _values(path: Path, name: str, column: Any) -> Column:
@@ -275,3 +276,7 @@ def _values(path: Path, name: str, column: Any) -> Column:
     if kinds.is_string(kind) or kinds.is_large_string(kind):
         return ["" if v is None else v for v in column.to_pylist()]
     raise DataError(f"{path}: column {name!r} is of type {kind}; wanted numbers or words")
+
+
+def _one_line(error: Exception) -> str:
+    return plain(" ".join(str(error).split()))[:200]

@@ -27,6 +27,7 @@ from typing import Any, Literal
 import numpy as np
 
 from skelbench.data.formats.kinematics import product
+from skelbench.data.formats.on_disk import holds
 from skelbench.data.formats.source import Source, Take, clip_of, motion_files, options_of, own_or_given, stride
 from skelbench.errors import DataError
 from skelbench.skeleton.clip import Clip
@@ -46,6 +47,7 @@ MOVEMENTS = (
     "standing_shoulder_scaption",
 )
 NAME = re.compile(r"m(?P<m>0[1-9]|10)_s(?P<s>\d{2})(?:_e(?P<e>\d{2}))?_(?P<kind>positions|angles)(?P<inc>_inc)?", re.IGNORECASE)
+POSITIONS = re.compile(r"m(0[1-9]|10)_s\d{2}(_e\d{2})?_positions(_inc)?\.txt", re.IGNORECASE)
 LAYOUT = {"kinect": "uiprmd_kinect", "vicon": "plugin_gait_39"}
 WIDTH = {name: 3 * find_topology(layout).V for name, layout in LAYOUT.items()}
 METRES = {"kinect": 0.01, "vicon": 0.001}
@@ -57,7 +59,7 @@ LIMIT = 64 << 20  # bytes; a recording of all ten repetitions has under two mill
 
 def sniff(path: Path) -> bool:
     """Whether a positions file is called as above."""
-    return any((found := NAME.fullmatch(f.stem)) and found["kind"].lower() == "positions" for f in motion_files(path, ".txt"))
+    return holds(path, POSITIONS)
 
 
 def describe(path: Path) -> dict[str, Any]:

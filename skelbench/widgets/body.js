@@ -187,6 +187,7 @@ function strokeBody(ctx, clip, body, screen) {
   for (const [child, parent] of clip.edges) {
     const a = 4 * (body * clip.V + child);
     const b = 4 * (body * clip.V + parent);
+    if (screen[a] !== screen[a] || screen[b] !== screen[b]) continue; // a canvas would leave out the move and draw the line
     ctx.moveTo(screen[a], screen[a + 1]);
     ctx.lineTo(screen[b], screen[b + 1]);
   }
@@ -242,12 +243,13 @@ function drawBody(ctx, clip, body, screen, look, heat) {
 
 function drawHead(ctx, clip, from, screen, look, colour) {
   let [x, y, scale] = [0, 0, 0];
-  for (const j of clip.head) {
-    x += screen[4 * (from + j)] / clip.head.length;
-    y += screen[4 * (from + j) + 1] / clip.head.length;
-    scale += screen[4 * (from + j) + 3] / clip.head.length;
+  const seen = clip.head.filter((j) => screen[4 * (from + j)] === screen[4 * (from + j)]); // an ear may be hidden
+  for (const j of seen) {
+    x += screen[4 * (from + j)] / seen.length;
+    y += screen[4 * (from + j) + 1] / seen.length;
+    scale += screen[4 * (from + j) + 3] / seen.length;
   }
-  if (!clip.head.length || x !== x) return;
+  if (!seen.length) return;
   ctx.beginPath();
   ctx.arc(x, y, Math.max(2.5, clip.headRadius * scale), 0, 7);
   ctx.globalAlpha *= 0.55;

@@ -90,7 +90,8 @@ def _body(clip: Clip, points: np.ndarray, head: list[int], radius: float) -> str
         bones = [(c, p) for c, p in clip.topology.bones if sides[c] == side]
         line = [point for child, parent in bones for point in (points[parent], points[child], (np.nan, np.nan))]
         out.append(svg.path(line, stroke=colour, stroke_width=2.2, stroke_linecap="round", stroke_dasharray=dash))
-    if head and np.isfinite(points[head]).all():
-        x, y = points[head].mean(axis=0)
+    seen = [j for j in head if np.isfinite(points[j]).all()]
+    if seen:
+        x, y = points[seen].mean(axis=0)
         out.append(svg.tag("circle", cx=float(x), cy=float(y), r=max(radius, 2.0), fill="none", stroke=MIDDLE, stroke_width=2.0))
     return "".join(out)

@@ -151,13 +151,21 @@ def plain_scene(clips: Clips, *, topology: Topology | None = None, **more: Any) 
 
 
 def upright(clip: Clip, up: str | None = None) -> np.ndarray:
-    """Positions (T, M, V, 3), y up, NaN where a body is absent. Flat layouts get z = 0; a confidence column is left out."""
+    """Positions (T, M, V, 3), y up, NaN where a body or joint was not seen. Flat layouts get z = 0; a score is left out.
+
+    A joint whose coordinates are all zero was not seen. Only in a normalised clip may one stand in the origin: the root, the joint
+    that normalisations centre on, or any that is zero in every frame. In a picture the origin is a corner, where nobody is.
+    """
     up = clip.up if up is None else up
     joints = np.asarray(clip.joints, np.float32)
     coordinates = min(joints.shape[3], clip.topology.dims, 3)
     x = np.zeros((*joints.shape[:3], 3), np.float32)
     x[..., :coordinates] = joints[..., :coordinates]
-    x[~clip.present] = np.nan
+    unseen = (x == 0).all(axis=-1)  # (T, M, V)
+    if up != "-y":
+        unseen &= ~(unseen | ~clip.present[..., None]).all(axis=0)
+        unseen[..., [clip.topology.root, clip.topology.center]] = False
+    x[unseen | ~clip.present[..., None]] = np.nan
     if up == "y":
         return x
     if up == "-y":
@@ -187,12 +195,14 @@ def _turned(joints: np.ndarray, cos: float, sin: float) -> np.ndarray:
 def turn_of(joints: np.ndarray, topology: Topology) -> tuple[float, float]:
     """Cosine and sine of the turn that ``turned`` makes; (1, 0) where it leaves the clip as it is."""
     across = _between_bodies(joints)
-    seen = np.flatnonzero(np.isfinite(joints[:, 0]).all(axis=(1, 2)))
-    if topology.dims < 3 or not len(seen):
+    if topology.dims < 3:
         return 1.0, 0.0
     if across is None and topology.pairs:
         pairs = np.array(topology.pairs)
-        across = (joints[seen[0], 0, pairs[:, 0]] - joints[seen[0], 0, pairs[:, 1]]).mean(axis=0)  # towards the body's left
+        to_left = joints[:, 0, pairs[:, 0]] - joints[:, 0, pairs[:, 1]]  # (T, pairs, 3)
+        known = np.isfinite(to_left).all(axis=2)
+        seen = np.flatnonzero(known.sum(axis=1) == known.sum(axis=1).max())[0]  # the first frame that shows the most
+        across = to_left[seen][known[seen]].mean(axis=0) if known[seen].any() else None
     length = float(np.hypot(across[0], across[2])) if across is not None else 0.0
     if across is None or length < 1e-6:
         return 1.0, 0.0
@@ -203,7 +213,9 @@ def _between_bodies(joints: np.ndarray) -> np.ndarray | None:
     """From the first body to the second (3,), the median over frames that show both; None where they are not apart."""
     if joints.shape[1] < 2:
         return None
-    middle = joints[:, :2].mean(axis=2)  # (T, 2, 3)
+    known = np.isfinite(joints[:, :2])
+    with np.errstate(invalid="ignore"):  # no joint at all: 0 / 0, and the frame does not count
+        middle = np.where(known, joints[:, :2], 0).sum(axis=2) / known.sum(axis=2)  # (T, 2, 3)
     both = np.isfinite(middle).all(axis=(1, 2))
     if not both.any():
         return None
@@ -284,8 +296,10 @@ def _extent(joints: np.ndarray) -> np.ndarray:
     """Diagonal of the box around every present body (n,)."""
     T, M, V, _ = joints.shape
     bodies = joints.reshape(T * M, V, 3)
-    bodies = bodies[np.isfinite(bodies).all(axis=(1, 2))]
-    return np.linalg.norm(bodies.max(axis=1) - bodies.min(axis=1), axis=1) if len(bodies) else np.ones(1, np.float32)
+    bodies = bodies[np.isfinite(bodies).all(axis=2).any(axis=1)]
+    if not len(bodies):
+        return np.ones(1, np.float32)
+    return np.linalg.norm(np.nanmax(bodies, axis=1) - np.nanmin(bodies, axis=1), axis=1)
 
 
 def head_of(topology: Topology, joints: np.ndarray, size: float) -> tuple[list[int], float]:

@@ -13,6 +13,7 @@ from skelbench.skeleton.topology import topology
 from skelbench.widgets import EmbeddingMap, SkeletonPlayer
 from skelbench.widgets.filmstrip import filmstrip
 from skelbench.widgets.report_parts import bodies
+from skelbench.widgets.scene import scene_of, turned, upright
 
 COCO = topology("coco_17")
 NOSE, ANKLE = COCO.joint("nose"), COCO.joint("left_ankle")
@@ -87,3 +88,38 @@ def test_normalised_stores_know_where_up_is(preset, up, tmp_path):
     kinect = topology("kinect_v2_25")
     clip = Clip(joints=np.ones((2, 1, 25, 3), np.float32), topology=kinect, label=0, id="a")
     assert write_store(tmp_path / "s", [clip], classes=["a"], presets=[preset])[0].up == up
+
+
+def test_joints_that_were_not_seen_are_not_drawn(tmp_path):
+    """Neither at the origin nor at the corner of the picture; what is left keeps its size and its turn."""
+    rng = np.random.default_rng(0)
+    layout = topology("kinect_v2_25")
+    whole = (rng.normal(size=(8, 1, 25, 3)) + 3).astype(np.float32)
+    hand, origin = layout.joint("left_hand"), layout.center
+    lost = whole.copy()
+    lost[2:, 0, hand] = 0
+    lost[:, 0, origin] = 0  # where a normalisation centred the body
+    x = upright(Clip(joints=lost, topology=layout))
+    gone = np.isnan(x).any(axis=3)
+    assert gone[2:, 0, hand].all() and gone.sum() == 6 and np.isfinite(x[:, 0, origin]).all()
+    assert np.isfinite(turned(x, layout)).sum() == np.isfinite(x).sum()
+    size = lambda clip: scene_of([clip])["clips"][0]["thickness"]  # noqa: E731
+    every = whole.copy()
+    every[1:, 0, hand] = 0
+    assert size(Clip(joints=every, topology=layout)) == pytest.approx(size(Clip(joints=whole, topology=layout)), rel=0.2)
+    corner = Clip(
+        joints=np.where(np.arange(17)[:, None] == NOSE, 0, person()).astype(np.float32)[None, None], topology=COCO, up="-y"
+    )
+    assert np.isnan(upright(corner)[0, 0, NOSE]).all()
+    assert "nan" not in filmstrip([corner]).lower() and "<circle" in filmstrip([corner])  # the ears still show where the head is
+
+
+def test_two_bodies_of_which_joints_are_lost_are_still_seen_from_the_side():
+    rng = np.random.default_rng(1)
+    layout = topology("kinect_v2_25")
+    joints = rng.normal(scale=0.3, size=(5, 2, 25, 3)).astype(np.float32)
+    joints[:, 1] += [0, 0, 2]
+    joints[:, :, 3] = 0
+    x = turned(upright(Clip(joints=joints, topology=layout)), layout)
+    apart = np.nanmean(x[:, 1] - x[:, 0], axis=(0, 1))
+    assert abs(apart[0]) > 1.8 and abs(apart[2]) < 0.3

@@ -7,8 +7,9 @@ from skelbench.evaluate.features import Features, extract
 from skelbench.evaluate.knn import KNN, Nearest, nearest
 from skelbench.evaluate.linear import Linear, PaperLinear
 from skelbench.evaluate.report import Estimate, Line, Table, compare
-from skelbench.evaluate.rows import FLOORS, Parts, Row, evaluate, extract_parts, floors, row_of, run_protocol
-from skelbench.evaluate.score import Protocol, Score
+from skelbench.evaluate.rows import FLOORS, Row, evaluate, floors, row_of
+from skelbench.evaluate.score import Description, Measure, OnNetwork, Protocol, Score
+from skelbench.evaluate.trial import Parts, Trial, extract_parts, run_protocol
 
 __all__ = [
     "FLOORS",

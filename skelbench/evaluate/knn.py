@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skelbench.errors import ConfigError
 from skelbench.evaluate.features import Features
-from skelbench.evaluate.score import Score
+from skelbench.evaluate.score import Description, Score
 from skelbench.parts.nearest import Nearest, nearest
 
 __all__ = ["KNN", "Nearest", "nearest", "vote"]
@@ -37,15 +37,16 @@ class KNN:
     def name(self) -> str:
         return f"{self.k}-NN"
 
-    def describe(self) -> dict[str, str]:
+    def describe(self) -> Description:
         """The protocol in words."""
-        return {
-            "frozen": "the whole network, in eval mode",
-            "gallery": "training clips and those of the validation subjects, centre crops",
-            "metric": "cosine of the features before the projection head",
-            "vote": "the nearest clip" if self.k == 1 else f"majority of {self.k}; a tie goes to the class that stands nearest",
-            "selection": "none",
-        }
+        return Description(
+            frozen="the whole network, in eval mode",
+            trained="nothing",
+            gallery="training clips and those of the validation subjects, centre crops",
+            metric="cosine of the features before the projection head",
+            vote="the nearest clip" if self.k == 1 else f"majority of {self.k}; a tie goes to the class that stands nearest",
+            selection="none",
+        )
 
     def run(self, train: Features, test: Features, *, validation: Features | None = None) -> Score:
         """Score of ``test`` with ``train`` and ``validation`` as the gallery. Clips without a class take no part.
@@ -55,13 +56,7 @@ class KNN:
         """
         gallery, test = train.join(validation).labelled("training"), test.labelled("test")
         found = nearest(test.values, gallery.values, self.k, memory=self.memory)
-        return Score(
-            protocol=self.name,
-            classes=test.classes,
-            labels=test.labels.cpu(),
-            predictions=vote(gallery.labels[found.rows], classes=len(test.classes)).cpu(),
-            rows=test.rows.cpu(),
-        )
+        return Score.of(self.name, test, predictions=vote(gallery.labels[found.rows], classes=len(test.classes)))
 
 
 def vote(labels: Tensor, *, classes: int) -> Tensor:

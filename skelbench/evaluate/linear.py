@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from skelbench.errors import ConfigError
 from skelbench.evaluate.features import Features
 from skelbench.evaluate.logistic import Fitted, fit
-from skelbench.evaluate.score import Score
+from skelbench.evaluate.score import Description, Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +43,13 @@ class Linear:
     def name(self) -> str:
         return "linear"
 
-    def describe(self) -> dict[str, str]:
+    def describe(self) -> Description:
         """The protocol in words."""
-        return {
-            "frozen": "the whole network, in eval mode",
-            "fitted on": "training clips, standardised with their own mean and spread",
-            "selection": f"L2 out of {', '.join(f'{s:g}' for s in self.grid)} on held-out training subjects, never on test",
-            "final fit": "training clips and those of the validation subjects",
-        }
+        return Description(
+            frozen="the whole network, in eval mode",
+            trained="one linear layer, to convergence, on training clips and those of the validation subjects, standardised",
+            selection=f"L2 out of {', '.join(f'{s:g}' for s in self.grid)} on held-out training subjects, never on test",
+        )
 
     def run(self, train: Features, test: Features, *, validation: Features | None = None) -> Score:
         """Score of ``test``. Where ``validation`` is missing or empty, every fifth training subject is held out for the choice."""
@@ -63,18 +62,15 @@ class Linear:
             train, validation, how = _hold_out(train)
         chosen: dict[str, Any] = {"l2": self.grid[len(self.grid) // 2], "by": how}
         start: Fitted | None = None
-        if validation is not None and len(self.grid) > 1:
+        held_out = None
+        if validation is not None:
             found, start = self._choose(train, validation)
             chosen |= found
+            held_out = Score.of(self.name, validation, logits=start.scores(validation.values, len(validation.classes)))
         fitted = self.fit(everything, l2=chosen["l2"], start=start)
-        return Score(
-            protocol=self.name,
-            classes=test.classes,
-            labels=test.labels.cpu(),
-            predictions=fitted.predict(test.values).cpu(),
-            rows=test.rows.cpu(),
-            chosen=chosen | {"iterations": fitted.iterations, "slope": fitted.slope},
-        )
+        chosen |= {"iterations": fitted.iterations, "slope": fitted.slope}
+        logits = fitted.scores(test.values, len(test.classes))
+        return Score.of(self.name, test, logits=logits, chosen=chosen, held_out=held_out)
 
     def _choose(self, train: Features, validation: Features) -> tuple[dict[str, Any], Fitted]:
         """The L2 strength that does best on validation, and its fit."""
@@ -136,14 +132,14 @@ class PaperLinear:
         """What differs from the published recipe: setting -> (published, here)."""
         return {"crops": ("random, 0.5 to 1 of the clip", "centre, cached"), "selection": ("best of 16 test epochs", "last epoch")}
 
-    def describe(self) -> dict[str, str]:
+    def describe(self) -> Description:
         """The protocol in words."""
-        return {
-            "frozen": "the whole network, in eval mode",
-            "fitted on": "training clips and those of the validation subjects, centre crops",
-            "recipe": f"SGD {self.lr:g}, momentum {self.momentum:g}, batch {self.batch}, {self.epochs} epochs, /10 at {self.drops}",
-            "selection": "none: the last epoch",
-        }
+        recipe = f"SGD {self.lr:g}, momentum {self.momentum:g}, batch {self.batch}, {self.epochs} epochs, /10 at {self.drops}"
+        return Description(
+            frozen="the whole network, in eval mode",
+            trained=f"one linear layer, {recipe}, on centre crops of training clips and those of the validation subjects",
+            selection="none: the last epoch",
+        )
 
     def run(self, train: Features, test: Features, *, validation: Features | None = None) -> Score:
         """Score of ``test`` after the last epoch."""
@@ -161,12 +157,5 @@ class PaperLinear:
                 optimiser.step()
             schedule.step()
         with torch.no_grad():
-            predictions = F.linear(test.values, *layer).argmax(dim=1)
-        return Score(
-            protocol=self.name,
-            classes=test.classes,
-            labels=test.labels.cpu(),
-            predictions=predictions.cpu(),
-            rows=test.rows.cpu(),
-            chosen={"epoch": self.epochs},
-        )
+            logits = F.linear(test.values, *layer)
+        return Score.of(self.name, test, logits=logits, chosen={"epoch": self.epochs})

@@ -43,6 +43,13 @@ class Fitted:
         blocks = _Blocks(values, self.mean, self.scale)
         return torch.cat([x @ self.weight.T + self.bias for _, x in blocks])
 
+    def scores(self, values: Tensor, classes: int) -> Tensor:
+        """Class scores (N, classes); -inf for classes without a training clip."""
+        logits = self.logits(values)
+        full = logits.new_full((len(logits), classes), -torch.inf)
+        full[:, self.labels] = logits
+        return full
+
     def predict(self, values: Tensor) -> Tensor:
         """Class indices (N,)."""
         return self.labels[self.logits(values).argmax(dim=1)]

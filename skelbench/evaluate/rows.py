@@ -1,4 +1,4 @@
-"""From a trained method to rows of the table: extract once, run every protocol, and the two floors beside it."""
+"""From a trained method to rows of the table: every protocol on it, and the two floors beside it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from skelbench.errors import ConfigError
-from skelbench.evaluate.features import Features, extract
 from skelbench.evaluate.knn import KNN
 from skelbench.evaluate.linear import Linear
-from skelbench.evaluate.score import Protocol, Score
+from skelbench.evaluate.score import AnyProtocol, Measure, OnNetwork, Score
+from skelbench.evaluate.trial import Trial, run_protocol
 from skelbench.methods.base import Method
 
 if TYPE_CHECKING:
     from skelbench.data.splits import Split
     from skelbench.data.store import Store
 
+DRAW = "draw "
 FLOORS = ("random", "raw")  # an untrained encoder, and the joints themselves
 
 
@@ -31,7 +32,7 @@ class Row:
     Attributes:
         data: name of the data set.
         split: name of the split; a left-out subject stands in ``fold``.
-        fold: what was left out, where the split has folds.
+        fold: what was left out, where the split has folds; which draw of the labels, where it keeps a share of them.
         method: name of the method.
         protocol: name of the protocol.
         seed: of the training run; None where the method draws nothing.
@@ -41,6 +42,8 @@ class Row:
         seconds: features and protocol together.
         chosen: what the protocol selected, and how.
         differs: what differs from the published recipe: setting -> (recipe, here).
+        paper: the published number [0, 1]; only where the recipe is the published one.
+        source: where that number stands.
     """
 
     data: str
@@ -55,19 +58,8 @@ class Row:
     seconds: float = 0.0
     chosen: Mapping[str, Any] = field(default_factory=dict)
     differs: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Parts:
-    """Features of the three parts of a split."""
-
-    train: Features
-    validation: Features
-    test: Features
-
-    def to(self, device: torch.device | str) -> Parts:
-        """The same features on another device."""
-        return Parts(train=self.train.to(device), validation=self.validation.to(device), test=self.test.to(device))
+    paper: float | None = None
+    source: str = ""
 
 
 class Trained(typing.Protocol):
@@ -83,21 +75,12 @@ class Trained(typing.Protocol):
     def config(self) -> Any: ...
 
 
-def extract_parts(method: Method, store: Store, split: Split, *, preset: str = "isc", batch_size: int = 256) -> Parts:
-    """Features of training, validation and test clips; each clip passes the network once."""
-    found = {
-        part: extract(method, store, getattr(split, part), preset=preset, batch_size=batch_size)
-        for part in ("train", "validation", "test")
-    }
-    return Parts(**found)
-
-
 def evaluate(
     what: Trained | Method,
     store: Store | None = None,
     split: Split | None = None,
     *,
-    protocols: Sequence[Protocol] = (KNN(), Linear()),
+    protocols: Sequence[AnyProtocol] = (KNN(), Linear()),
     seed: int | None = None,
     name: str | None = None,
     preset: str = "isc",
@@ -122,38 +105,27 @@ def evaluate(
     Raises:
         ConfigError: a method without store or split.
     """
-    started = time.perf_counter()
     method, store, split, preset, seed = _unpack(what, store, split, preset, seed)
-    parts = extract_parts(method, store, split, preset=preset, batch_size=batch_size)
-    own = next((p.device for p in method.parameters()), torch.device("cpu"))
-    parts = parts.to(own if device is None else device)
+    trial = Trial(method=method, store=store, split=split, preset=preset, batch_size=batch_size, device=device)
+    started = time.perf_counter()
+    if any(not isinstance(p, OnNetwork) for p in protocols) and not len(split.gallery):
+        _ = trial.parts  # extracted for all of them
     spent = time.perf_counter() - started
     small_print = {setting: (recipe, here) for setting, recipe, here in differs}
     rows = []
     for protocol in protocols:
         started = time.perf_counter()
-        score = run_protocol(protocol, parts)
-        rows.append(
-            row_of(
-                score,
-                data=store.meta.name,
-                split=split.name,
-                method=name or method.name,
-                seed=seed,
-                seconds=spent + time.perf_counter() - started,
-                differs=small_print | getattr(protocol, "differs", {}),
-            )
-        )
+        outcome = run_protocol(protocol, trial)
+        seconds = time.perf_counter() - started + (0 if isinstance(protocol, OnNetwork) else spent)
+        more = {"method": name or method.name, "seed": seed, "seconds": seconds}
+        more["differs"] = small_print | getattr(protocol, "differs", {})
+        for measure in outcome.measures:
+            rows.append(row_of(measure, data=measure.data or store.meta.name, split=measure.split or split.name, **more))
     return rows
 
 
-def run_protocol(protocol: Protocol, parts: Parts) -> Score:
-    """The full score (per class, confusion, predictions) of one protocol."""
-    return protocol.run(parts.train, parts.test, validation=parts.validation)
-
-
 def row_of(
-    score: Score,
+    score: Score | Measure,
     *,
     data: str,
     split: str,
@@ -162,8 +134,8 @@ def row_of(
     seconds: float = 0.0,
     differs: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> Row:
-    """Table row of a score. ``split`` may name its fold after a colon: ``"loso:3"``."""
-    kind, _, fold = split.partition(":")
+    """Table row of a score. ``split`` may name its fold after a colon: ``"loso:3"``, ``"xsub@10%:2"`` (a draw of the labels)."""
+    kind, fold = kind_and_fold(split)
     return Row(
         data=data,
         split=kind,
@@ -180,13 +152,30 @@ def row_of(
     )
 
 
+def kind_and_fold(split: str) -> tuple[str, str]:
+    """A split's name in two: what all its repetitions share, and which one this is.
+
+    ``loso:3`` is fold 3 of ``loso``; ``xsub@10%:2`` draw 2 of ``xsub@10%``, and ``xsub@10%`` its draw 0; ``xsub@held1`` is fold 1 of
+    the training side of ``xsub``.
+    """
+    base, at, subset = split.partition("@")
+    kind, _, fold = base.partition(":")
+    if not at:
+        return kind, fold
+    share, _, draw = subset.partition(":")
+    if share.startswith("held"):
+        share, draw = "held", share.removeprefix("held")
+    draws = f"{DRAW}{draw or 0}" if "%" in share else draw
+    return f"{kind}@{share}", ", ".join(part for part in (fold, draws) if part)
+
+
 def floors(
     store: Store,
     split: Split,
     *,
     beside: Any = None,
     seeds: Iterable[int] = (0,),
-    protocols: Sequence[Protocol] = (KNN(), Linear()),
+    protocols: Sequence[AnyProtocol] = (KNN(), Linear()),
     preset: str = "isc",
     batch_size: int = 256,
     device: torch.device | str = "cpu",

@@ -107,7 +107,7 @@ def histogram(edges: np.ndarray, counts: np.ndarray, *, what: str, rate: float) 
         span = f"{low}" if high - low == 1 else f"{low} to {high - 1}"
         drawn += f"<i style='height:{100 * n / most:.1f}%' title='{span} {what}: {number(int(n))} clips'></i>"
     low, high = int(edges[0]), int(edges[-1]) - 1
-    ends = f"<span>{low} {what}</span><span>{high} {what}, {high / rate:.1f} s</span>"
+    ends = f"<span>{low} {what}</span>" * (low < high) + f"<span>{high} {what}, {high / rate:.1f} s</span>"
     label = f"Number of {what} in a clip, from {low} to {high}"
     return f"<div class='histogram' role='img' aria-label='{label}'>{drawn}</div><div class='ends'>{ends}</div>"
 
@@ -150,7 +150,7 @@ def _sides(numbers: Statistics, y: float, left: float, *, more: int) -> list[str
 
 def _length_bars(numbers: Statistics, x: float, y: float, width: float, height: float) -> list[str]:
     edges, counts = numbers.lengths
-    step = width / len(counts)
+    step = min(width / len(counts), 40.0)
     out = [svg.axes(x, y, width, height, title="frames in a clip", low=str(int(edges[0])), high=str(int(edges[-1]) - 1))]
     for i, n in enumerate(counts):
         tall = height * float(n) / max(1, int(counts.max()))

@@ -22,7 +22,7 @@ LESSONS = [s.stem for s in build.sources()]
 
 
 def test_the_course_is_there():
-    assert {"01_quickstart", "02_halp_hardness"} <= set(LESSONS)
+    assert {"01_quickstart", "02_halp_hardness", "03_your_own_skeletons"} <= set(LESSONS)
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

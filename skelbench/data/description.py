@@ -65,8 +65,8 @@ class Description:
         if self.missing:
             parts.append(f"<p><b>Still missing</b></p><ul>{''.join(f'<li>{_escape(m)}</li>' for m in self.missing)}</ul>")
         for heading, lines in (("In Python", self.python), ("In a shell", self.shell)):
-            code = "\n".join(map(_escape, lines))
-            parts += [f"<p><b>{heading}</b></p><pre style='white-space:pre-wrap;font-family:monospace'>{code}</pre>"] if lines else []
+            code = f"<pre style='white-space:pre-wrap;font-family:monospace'>{chr(10).join(map(_escape, lines))}</pre>"
+            parts += [f"<p><b>{heading}</b></p>{code}"] if lines else []
         if self.options:
             rows = "".join(_row(k, v) for k, v in self.options.items())
             parts.append(f"<details><summary>options of the reader</summary><table>{rows}</table></details>")

@@ -22,10 +22,11 @@ from skelbench.errors import DataError
 MOST_UNPACKED = 512 << 20  # bytes of an archive that are unpacked only to say what is in it
 PLACEHOLDERS = {"topology": "skeleton.json", "labels": "labels.csv"}
 OWN = (
-    "as a table: one CSV, a line a frame, with a header that names clip, frame, joint coordinates and class (format table)",
-    "as arrays: one .npy of (frames, joints, 2 or 3) a clip, sorted into folders by class (format arrays)",
-    "as a pack: one .npz and a meta.json, as skelbench itself hands data on (format pack)",
-    'each with your own skeleton: topology=skeleton.json, {"joints": [names], "parents": [numbers, -1 = root]}',
+    "as a table: one CSV, a row a frame (clip,frame,label,hip_x,hip_y,hip_z,knee_x,...) or a row a joint (clip,frame,joint,x,y,z)",
+    "as arrays: one .npy of all clips, e.g. (clips, frames, joints, 2 or 3), or one a clip, sorted into folders by class",
+    "as JSON of a pose estimator (MediaPipe, COCO keypoints), one file a video",
+    "as a pack: one .npz and a meta.json, as skelbench itself hands data on; data/README.md shows it",
+    'with your own skeleton: topology=skeleton.json, {"joints": [names], "parents": [numbers, -1 = root]}',
 )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from skelbench.data import import_data
-from skelbench.data.formats import FORMATS, bvh, fitting
+from skelbench.data.formats import FORMATS, LAST, bvh, fitting, recognise
 from skelbench.data.formats.source import Source
 from skelbench.errors import DataError
 
@@ -25,6 +25,39 @@ def test_a_sample_is_recognised_and_read(format, home, tmp_path):
     assert fitting(path) == [format]
     store = import_data(path, "mine", progress=False, **getattr(module, "OPTIONS", {}))
     assert len(store) > 0 and store.meta.provenance["import"]["settings"] is not None
+
+
+def beside(tmp_path, *formats):
+    """Samples of several formats in one folder."""
+    folder = tmp_path / "both"
+    for format in formats:
+        fuzz.samples()[format].write_sample(folder / format, np.random.default_rng(0))
+    return folder
+
+
+@pytest.mark.parametrize("format", [f for f in FORMATS if f not in ("pack", *LAST)])
+def test_what_a_dataset_comes_with_does_not_hide_it(format, tmp_path):
+    """A table of labels, saved features, key points of a tool: ways to bring own data give way to a public format."""
+    assert fitting(beside(tmp_path, format, "table", "arrays", "landmarks")) == [format]
+
+
+def test_of_two_ways_to_bring_own_data_the_more_telling_counts(tmp_path):
+    assert fitting(beside(tmp_path / "one", "table", "arrays")) == ["arrays"]
+    assert fitting(beside(tmp_path / "two", "table", "arrays", "landmarks")) == ["landmarks"]
+
+
+def test_two_public_formats_are_for_the_user_to_tell_apart(tmp_path):
+    folder = beside(tmp_path, "ntu", "bvh", "penn")
+    assert set(fitting(folder)) == {"ntu", "bvh", "penn"}
+    with pytest.raises(DataError, match=r"holds several formats, bvh and ntu and penn; say which one with format="):
+        recognise(folder)
+
+
+def test_a_pack_may_have_its_raw_files_below(tmp_path):
+    folder = fuzz.samples()["pack"].write_sample(tmp_path / "pack", np.random.default_rng(0))
+    for format in ("bvh", "ntu", "stgcn"):
+        fuzz.samples()[format].write_sample(folder / "raw" / format, np.random.default_rng(0))
+    assert recognise(folder) == "pack"
 
 
 @pytest.mark.parametrize("format", list(fuzz.samples()))

@@ -22,17 +22,18 @@ KINDS = 3  # commonest endings told apart
 PEEK = 1 << 16  # bytes of a file
 # What the readers of an ending look for, told to somebody whose files have the ending and lack it.
 WANTED = {
-    ".json": "none with key skeletons (nwucla), with data and label_index (kinetics), or a list of landmarks (landmarks)",
-    ".npz": "none with x_train, y_train, x_test, y_test (ctrgcn), none with a meta.json of joint_names beside it (pack)",
-    ".npy": "none shaped (N, 3, T, V, M) beside a *_label.pkl (stgcn)",
+    ".json": "none with key skeletons in a file called aXX_sYY_eZZ_vNN.json (nwucla), data (kinetics), or landmarks or keypoints"
+    " (landmarks)",
+    ".npz": "none with x_train and x_test (ctrgcn), a meta.json of joint_names beside it (pack), or 3 to 5 axes (arrays)",
+    ".npy": "none with five axes called train_data.npy or the like (stgcn), or of 3 to 5 axes (arrays)",
     ".pkl": "none with keys split and annotations (pyskl)",
-    ".csv": "none whose first line names a frame and the coordinates of joints (table)",
-    ".txt": "no line of 150 (pku), 66 (shrec) or 3 times the joints' (uiprmd) numbers",
-    ".mat": "none with x, y, visibility and action (penn)",
+    ".csv": "none whose first line names frames and positions, as frame, hip_x, hip_y or frame, joint, x, y (table)",
+    ".tsv": "none whose first line names frames and positions (table)",
+    ".txt": "none called like a recording with 150 numbers a line (pku), skeletons_world.txt (shrec) or m01_s01_e01_positions.txt"
+    " (uiprmd)",
+    ".mat": "none called 0001.mat with x, y and visibility (penn)",
     ".h5": "none with arrays (C, T, 67 or 118, M) (ntux)",
     ".skeleton": "none called SsssCcccPpppRrrrAaaa.skeleton (ntu)",
-    ".amc": "no .asf beside it (acclaim)",
-    ".asf": "no .amc beside it (acclaim)",
 }
 VIDEO = {".mp4", ".avi", ".mov", ".mkv", ".webm"}
 BROKEN = (OSError, ValueError, EOFError, RecursionError, zipfile.BadZipFile, NotImplementedError, RuntimeError)

@@ -171,7 +171,8 @@ class MaskStage extends View {
       this.gone.signal.addEventListener("abort", () => this.model.off(`change:${name}`, guarded));
     };
     on("_numbers", () => this.answered());
-    for (const name of ["masked", "single", "remask", "colour", "ratio"]) on(name, () => this.controls());
+    for (const name of ["masked", "single", "remask", "ratio"]) on(name, () => this.controls());
+    on("colour", () => this.refresh());
     on("over", () => (this.controls(), this.load()));
   }
 
@@ -185,7 +186,7 @@ class MaskStage extends View {
     on(mask.single, "click", flip("single"));
     on(mask.remask, "click", flip("remask"));
     on(mask.over, "click", () => this.flipOver());
-    on(mask.colour, "change", () => this.save({ colour: mask.colour.value }));
+    on(mask.colour, "change", () => (this.save({ colour: mask.colour.value }), this.refresh()));
     on(mask.frames, "click", (event) => {
       const box = mask.frames.getBoundingClientRect();
       const x = ((event.clientX - box.left) / box.width) * CHART.width;
@@ -262,9 +263,14 @@ class MaskStage extends View {
   // -- what Python answers
 
   answered() {
+    this.answers += 1;
+    this.refresh();
+  }
+
+  /** Words and charts as the numbers and the chosen colours say. */
+  refresh() {
     const n = this.numbers;
     this.controls();
-    this.answers += 1;
     const what = this.model.get("colour");
     const text = (v) => (v === null ? "–" : Number(v.toPrecision(3)));
     const { says } = this.mask;

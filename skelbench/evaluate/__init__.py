@@ -7,6 +7,7 @@ from skelbench.evaluate.features import Features, extract
 from skelbench.evaluate.knn import KNN, Nearest, nearest
 from skelbench.evaluate.linear import Linear, PaperLinear
 from skelbench.evaluate.report import Estimate, Line, Table, compare
+from skelbench.evaluate.retrieval import Retrieval, Retrieved
 from skelbench.evaluate.rows import FLOORS, Row, evaluate, floors, row_of
 from skelbench.evaluate.score import Description, Measure, OnNetwork, Protocol, Score
 from skelbench.evaluate.trial import Parts, Trial, extract_parts, run_protocol
@@ -14,17 +15,23 @@ from skelbench.evaluate.trial import Parts, Trial, extract_parts, run_protocol
 __all__ = [
     "FLOORS",
     "KNN",
+    "Description",
     "Estimate",
     "Features",
     "Line",
     "Linear",
+    "Measure",
     "Nearest",
+    "OnNetwork",
     "PaperLinear",
     "Parts",
     "Protocol",
+    "Retrieval",
+    "Retrieved",
     "Row",
     "Score",
     "Table",
+    "Trial",
     "compare",
     "evaluate",
     "extract",

@@ -50,10 +50,11 @@ def nearest(queries: Tensor, gallery: Tensor, k: int = 1, *, memory: int = 128 <
     rows_q, rows_g = chunk_rows(len(queries), len(gallery), queries.shape[1], k, memory=memory)
     keys = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
     for q in range(0, len(queries), rows_q):
-        unit = _unit(queries[q : q + rows_q])  # (q, D)
+        unit = unit_rows(queries[q : q + rows_q])  # (q, D)
         best: Tensor | None = None
         for g in range(0, len(gallery), rows_g):
-            found = _keys(unit, _unit(gallery[g : g + rows_g]), first=g)  # (q, g)
+            block = unit_rows(gallery[g : g + rows_g])
+            found = rank_keys(unit, block, torch.arange(g, g + len(block), device=block.device))  # (q, g)
             found = found.topk(min(k, found.shape[1]), dim=1).values
             best = found if best is None else torch.cat([best, found], dim=1)
             best = best.topk(min(k, best.shape[1]), dim=1).values  # running merge, (q, k)
@@ -76,14 +77,14 @@ def chunk_rows(Q: int, G: int, D: int, k: int, *, memory: int) -> tuple[int, int
     return q, g
 
 
-def _unit(rows: Tensor) -> Tensor:
+def unit_rows(rows: Tensor) -> Tensor:
+    """The rows (N, D) at length 1, in float64. Raises DataError where one is not finite."""
     if not torch.isfinite(rows).all():
         raise DataError("nearest got a feature that is not finite; a diverged network or a broken clip does that")
     return F.normalize(rows.double(), dim=1)
 
 
-def _keys(queries: Tensor, gallery: Tensor, *, first: int) -> Tensor:
-    """Integers (q, g) that sort like (similarity, -row)."""
+def rank_keys(queries: Tensor, gallery: Tensor, rows: Tensor) -> Tensor:
+    """Integers (q, g) that sort like (similarity, -row); unit rows (q, D) and (g, D), and the row number of each of the g."""
     keys = (queries @ gallery.T).mul_(_GRID).round_().to(torch.int64).mul_(_ROWS)
-    row = torch.arange(first, first + gallery.shape[0], device=gallery.device)
-    return keys.add_(_ROWS - 1 - row)
+    return keys.add_(_ROWS - 1 - rows)

@@ -1,7 +1,7 @@
 """Own data as tables: long (a row a joint) or wide (a row a frame), as CSV or parquet."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,20 @@ def write_parquet(path: Path, rows: Sequence[dict[str, Any]], *, row_group_size:
     return path
 
 
-def write_sample(folder: Path, rng: np.random.Generator) -> Path:
-    """One CSV of three clips, 2 to 4 frames of one or two bodies."""
-    folder.mkdir(parents=True, exist_ok=True)
+def sample_rows(make: Callable[..., list[dict[str, Any]]], rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Three clips, 2 to 4 frames of one or two bodies."""
     rows = []
     for n, word in enumerate(("jump", "clap", "jump")):
         joints = rng.normal(size=(int(rng.integers(2, 5)), 1 + n % 2, 13, 3)).round(3)
-        rows += long_rows(f"clip{n}", joints, label=word, subject=n + 1)
-    write_csv(folder / "poses.csv", rows)
+        rows += make(f"clip{n}", joints, label=word, subject=n + 1)
+    return rows
+
+
+def write_sample(folder: Path, rng: np.random.Generator) -> Path:
+    """One table, a CSV with a row a joint or, a third of the time, a parquet file with a row a frame."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if rng.random() < 1 / 3:
+        write_parquet(folder / "poses.parquet", sample_rows(wide_rows, rng))
+    else:
+        write_csv(folder / "poses.csv", sample_rows(long_rows, rng))
     return folder

@@ -114,6 +114,28 @@ def halp_over_moco() -> list[Result]:
     return results
 
 
+def masked_over_moco() -> list[Result]:
+    """A SkeletonMAE step beside a plain MoCo step on the same clips, both at their demo settings."""
+    from skelbench.train.presets import presets
+
+    batch, made, optimisers, generators = bodies(32), {}, {}, {}
+    for name in ("skeletonmae", "moco"):
+        config = presets(name, "demo").method_config
+        generators[name] = torch.Generator().manual_seed(0)
+        made[name] = method(name).build(config, topology=KINECT, bodies=2, coordinates=3, classes=0, generator=generators[name])
+        optimisers[name] = torch.optim.SGD(made[name].parameters(), 1e-4)
+
+    def step(name: str) -> None:
+        loss = made[name].step(batch, generators[name]).loss
+        optimisers[name].zero_grad()
+        loss.backward()
+        optimisers[name].step()
+        made[name].after_step(generators[name])
+
+    one, two = alternate(lambda: step("skeletonmae"), lambda: step("moco"), rounds=6)
+    return [Result("SkeletonMAE step, demo, B=32", one, "plain MoCo step, demo", two, per="step")]
+
+
 def gru() -> list[Result]:
     """Two forward streams over the whole sequence, beside the same weights fed frame by frame as the released code does."""
     net = GRU(GRU.Config(hidden=256), topology=KINECT, bodies=2, coordinates=3, generator=torch.Generator().manual_seed(0)).eval()
@@ -334,7 +356,20 @@ def ntu_files() -> list[Result]:
 
 PARTS = {
     f.__name__: f
-    for f in (halp_over_moco, gru, agcn, hcn, methods_over_moco, views, preprocessing, knn, slider, loading, ntu_files)
+    for f in (
+        halp_over_moco,
+        masked_over_moco,
+        gru,
+        agcn,
+        hcn,
+        methods_over_moco,
+        views,
+        preprocessing,
+        knn,
+        slider,
+        loading,
+        ntu_files,
+    )
 }
 
 

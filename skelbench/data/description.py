@@ -21,6 +21,7 @@ from skelbench.errors import DataError
 
 MOST_UNPACKED = 512 << 20  # bytes of an archive that are unpacked only to say what is in it
 PLACEHOLDERS = {"topology": "skeleton.json", "labels": "labels.csv"}
+CHOICE = re.compile(r"(\w+)= (\w+) or \w+")  # how a reader says that one of its options must be chosen
 OWN = (
     "as a table: one CSV, a row a frame (clip,frame,label,hip_x,hip_y,hip_z,knee_x,...) or a row a joint (clip,frame,joint,x,y,z)",
     "as arrays: one .npy of all clips, e.g. (clips, frames, joints, 2 or 3), or one a clip, sorted into folders by class",
@@ -175,12 +176,14 @@ def _commands(
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", place.stem if place.is_file() else place.resolve().name).strip("._-")[:60] or "mine"
     wanted = {k: v for k, v in PLACEHOLDERS.items() if any(m.startswith(k) or f"{k}=" in m for m in missing)}
     optional = wanted.pop("labels", None)
+    choices = dict(found.groups() for m in missing if (found := CHOICE.match(m)))
     splits = facts.get("splits")
     more = {"format": format, **wanted, "split": splits[0] if isinstance(splits, list | tuple) and splits else None}
     given = {k: str(v) for k, v in more.items() if v}
     flags = "".join(f" --{k} {shlex.quote(v)}" for k, v in given.items())
-    keywords = "".join(f", {k}={v!r}" for k, v in given.items())
-    shell = [f"skelbench data import {shlex.quote(str(place))} --name {name}{flags}"]
+    keywords = "".join(f", {k}={v!r}" for k, v in (choices | given).items())
+    words = "".join(f" {k}={v}" for k, v in choices.items())
+    shell = [f"skelbench data import {shlex.quote(str(place))}{words} --name {name}{flags}"]
     shell += [f"{shell[0]} --labels {optional}"] if optional else []
     return tuple(shell), ("import skelbench as sb", f"data = sb.import_data({str(place)!r}, {name!r}{keywords})")
 

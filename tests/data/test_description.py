@@ -61,6 +61,17 @@ def test_what_is_missing_stands_in_the_commands(home, takes):
     assert "still missing" in str(told) and "Still missing" in told._repr_html_()
 
 
+def test_an_option_that_must_be_chosen_stands_in_the_commands(home, tmp_path):
+    from samples_uiprmd import write_take
+
+    for sensor, width in (("Kinect", 66), ("Vicon", 117)):
+        take = tmp_path / "both" / sensor / "Positions"
+        take.mkdir(parents=True)
+        write_take(take, "m01_s01_e01", np.ones((3, width)), np.ones((3, width)))
+    told = describe(tmp_path / "both")
+    assert told.shell[0].startswith(f"skelbench data import {tmp_path / 'both'} sensor=kinect") and run(told.shell[0]) == 0
+
+
 def test_an_archive_is_described_by_what_is_in_it(home, takes, tmp_path, monkeypatch, unchanged):
     with zipfile.ZipFile(tmp_path / "takes.zip", "w") as archive:
         for file in takes.rglob("*.bvh"):

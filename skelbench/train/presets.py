@@ -10,6 +10,7 @@ A preset chooses settings, never data: those are the caller's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from skelbench.errors import ConfigError
@@ -100,10 +101,10 @@ def supervised_smoke() -> tuple[Supervised.Config, Train]:
 
 
 def supervised_demo() -> tuple[Supervised.Config, Train]:
-    """The encoder of the other demos, with labels."""
-    views = Views(frames=32, ratio=(0.5, 1.0), minimum=16, shear=0.5, p_mask=0.0, p_corrupt=0.0, mirror=0.5)
-    own = Supervised.Config(encoder=GRU.Config(hidden=64, layers=2, readout="mean"), views=views)
-    return own, Train(epochs=30, batch=64, lr=0.1, drops=(22,))
+    """The encoder of the other demos, with labels and without damaged joints."""
+    small = _small()
+    views = replace(small["views"], p_shear=1.0, p_mask=0.0, p_corrupt=0.0)
+    return Supervised.Config(encoder=small["encoder"], views=views), replace(_brisk(), epochs=60, drops=(45,))
 
 
 PRESETS: dict[tuple[str, str], Callable[[], tuple[object, Train]]] = {

@@ -62,7 +62,8 @@ class Meta:
         if self.extra.get("image"):
             return "-y"
         preset = PRESETS.get(self.presets[-1]) if self.presets else None
-        return "z" if preset is not None and preset.vertical == 2 else "y"
+        turned = preset is not None and preset.vertical == 2 and self.topology.spine is not None and self.topology.dims >= 3
+        return "z" if turned else "y"  # without a spine nothing was turned
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON form; ``Meta.from_dict`` reads it back."""

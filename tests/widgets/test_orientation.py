@@ -83,10 +83,20 @@ def test_the_bodies_of_a_report(store):
     assert nose > ankle
 
 
-@pytest.mark.parametrize("preset, up", [("isc", "z"), ("ctrgcn", "y"), ("none", "y"), ("a note of the source", "y")])
-def test_normalised_stores_know_where_up_is(preset, up, tmp_path):
-    kinect = topology("kinect_v2_25")
-    clip = Clip(joints=np.ones((2, 1, 25, 3), np.float32), topology=kinect, label=0, id="a")
+@pytest.mark.parametrize(
+    "preset, layout, up",
+    [
+        ("isc", "kinect_v2_25", "z"),
+        ("isc", "shrec17_hand_22", "y"),  # a hand has no spine to turn
+        ("isc", "coco_17", "y"),
+        ("ctrgcn", "kinect_v2_25", "y"),
+        ("none", "kinect_v2_25", "y"),
+        ("a note of the source", "kinect_v2_25", "y"),
+    ],
+)
+def test_normalised_stores_know_where_up_is(preset, layout, up, tmp_path):
+    joints = topology(layout)
+    clip = Clip(joints=np.ones((2, 1, joints.V, joints.dims), np.float32), topology=joints, label=0, id="a")
     assert write_store(tmp_path / "s", [clip], classes=["a"], presets=[preset])[0].up == up
 
 

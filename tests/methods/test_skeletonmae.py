@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skelbench.data import Store
 from skelbench.errors import ConfigError, DataError
+from skelbench.evaluate.report import compare
 from skelbench.methods.skeletonmae import Frames, SkeletonMAE, mean_cosine, reweighted_cosine
 from skelbench.nets.gin import GIN
 from skelbench.skeleton.bodyparts import six_parts
@@ -319,3 +320,9 @@ def test_a_run_learns_and_resumes_bit_for_bit(flat: Store, runs: Path) -> None:
         assert torch.equal(tensor, often.method.state_dict()[name]), name
     errors = whole.metrics["error"]
     assert np.mean(errors[-4:]) < 0.8 * np.mean(errors[:4])
+
+
+def test_its_table_has_the_untrained_network_as_a_floor(flat: Store, runs: Path) -> None:
+    run = start("skeletonmae", flat, "smoke", normalise="none", probe_every=0).run(progress=False)
+    rows = {(r.method, r.protocol): r for r in compare(run).rows}
+    assert {m for m, _ in rows} == {"skeletonmae", "random", "raw"} and all(0 <= r.accuracy <= 1 for r in rows.values())

@@ -269,21 +269,23 @@ def resume(run: Path_) -> None:
 
 
 @app.command
-def weights(file: Path_, method: Literal["halp", "moco"] = "halp", stream: str = "joint", out: Path | None = None) -> None:
+def weights(
+    file: Path_, method: Literal["halp", "moco", "psumnet"] = "halp", stream: str = "joint", out: Path | None = None
+) -> None:
     """Read a checkpoint of the papers' authors, safely, and say what is in it.
 
     Args:
         file: their checkpoint_NNNN.pth.tar.
         method: what it is a checkpoint of.
-        stream: joint, motion or bone.
+        stream: joint, motion or bone; of PSUMNet body, hand or leg.
         out: write the weights as safetensors under our names.
     """
     from safetensors.torch import save_file
 
     from skelbench.methods.weights import load_published
 
-    built = load_published(file, method, stream=stream)
-    number = sum(p.numel() for p in built.query.parameters())
+    built = load_published({stream: file} if method == "psumnet" else file, method, stream=stream)
+    number = sum(p.numel() for p in getattr(built, "query", built).parameters())
     print(f"{file}: {method}, stream {stream}, features of width {built.width}, {number:,} parameters in encoder and head")
     print(built.config)
     if out:

@@ -15,6 +15,7 @@ METHODS: dict[str, str] = {
     "isc": "skelbench.methods.isc:ISC",
     "skeletonmae": "skelbench.methods.skeletonmae:SkeletonMAE",
     "strl": "skelbench.methods.strl:STRL",
+    "psumnet": "skelbench.methods.psumnet:PSUMNet",
     "supervised": "skelbench.methods.supervised:Supervised",
     "random": "skelbench.methods.floors:RandomEncoder",
     "raw": "skelbench.methods.floors:Raw",

@@ -95,6 +95,10 @@ class Method(nn.Module):
         """Class scores (N, classes); only where ``supervised``."""
         raise TypeError(f"{self.name} learns without labels and has no logits; use skelbench.evaluate.linear on its features")
 
+    def held_out_loss(self, batch: Batch) -> Tensor:
+        """Loss of every clip (N,) as validation sees it: without augmentation, in eval mode; only where ``supervised``."""
+        return nn.functional.cross_entropy(full_precision(self.logits(batch)), batch.labels, reduction="none")
+
     def explain(self, batch: Batch) -> Explanation:
         """Where the method looks, where it can say."""
         return Explanation()

@@ -14,7 +14,13 @@ Sources = Callable[[str], tuple[str, ...]]
 
 
 def translated(
-    path: Path, given: Mapping[str, Tensor], ours: Mapping[str, Tensor], sources: Sources, *, optional: frozenset[str] = frozenset()
+    path: Path,
+    given: Mapping[str, Tensor],
+    ours: Mapping[str, Tensor],
+    sources: Sources,
+    *,
+    optional: frozenset[str] = frozenset(),
+    turned: bool = True,
 ) -> dict[str, Tensor]:
     """A state dict for a method that now holds ``ours``.
 
@@ -27,6 +33,7 @@ def translated(
         ours: what the method holds; a tensor the file lacks on purpose keeps its value.
         sources: their names for one of ours: one, or the subsets that are stacked; none where no released file stores it.
         optional: their names that may be missing, and may be there when nobody asks for them.
+        turned: whether kernels along frames, (k, 1) there, are (1, k) in ours; else they are as they are there.
 
     Raises:
         RunError: names are missing, unknown, or of other shapes; all are listed.
@@ -41,7 +48,7 @@ def translated(
         missing += [key for key in absent if key not in optional]
         if absent or not names:
             continue
-        shapes = {key: stored_shape(name, key, present, len(names)) for key in names}
+        shapes = {key: stored_shape(name, key, present, len(names), turned=turned) for key in names}
         odd = [f"{key} is {tuple(given[key].shape)}, wanted {shape}" for key, shape in shapes.items() if given[key].shape != shape]
         wrong += odd
         if not odd:
@@ -56,7 +63,7 @@ def translated(
     return state
 
 
-def stored_shape(name: str, key: str, present: Tensor, parts: int) -> tuple[int, ...]:
+def stored_shape(name: str, key: str, present: Tensor, parts: int, *, turned: bool = True) -> tuple[int, ...]:
     """Shape that a tensor of ours has in their file."""
     shape = tuple(present.shape)
     if name.endswith(".pointer"):
@@ -65,7 +72,7 @@ def stored_shape(name: str, key: str, present: Tensor, parts: int) -> tuple[int,
         return shape[1:] + ((1, 1) if key.endswith("weight") else ())
     if name.endswith(".keys"):
         return shape[::-1]
-    return (*shape[:2], shape[3], shape[2]) if len(shape) == 4 else shape
+    return (*shape[:2], shape[3], shape[2]) if turned and len(shape) == 4 else shape
 
 
 def as_ours(name: str, values: list[Tensor], present: Tensor) -> Tensor:

@@ -19,8 +19,10 @@ from skelbench.methods.halp import HaLP
 from skelbench.methods.halp_cmd import HaLP3s
 from skelbench.methods.isc import ISC
 from skelbench.methods.moco import MoCo
+from skelbench.methods.psumnet import PSUMNet
 from skelbench.methods.published import translated
 from skelbench.methods.weights_isc import isc_from
+from skelbench.methods.weights_psumnet import psumnet_from
 from skelbench.nets.gru import GRU
 from skelbench.skeleton.topology import Topology, topology
 
@@ -29,17 +31,18 @@ _STREAMS = {"joint": ("", "prototypes_j"), "motion": ("_motion", "prototypes_m")
 
 
 def load_published(
-    path: str | Path, method: str = "halp", *, stream: str = "joint", layout: Topology | None = None
-) -> MoCo | HaLP3s | ISC:
-    """A method with the weights of a released pre-training checkpoint of HaLP, its MoCo baseline, its three-stream model, or ISC.
+    path: str | Path | Mapping[str, str | Path], method: str = "halp", *, stream: str = "joint", layout: Topology | None = None
+) -> MoCo | HaLP3s | ISC | PSUMNet:
+    """A method with the weights of a released checkpoint of HaLP, its MoCo baseline, its three-stream model, ISC or PSUMNet.
 
     Widths, layers, queue, number of prototypes, and ISC's pair of representations are those of the file; the rest of the config
     keeps the paper's values. A baseline file has no prototypes: a HaLP built from it starts without any and makes them when its
     warm-up ends.
 
     Args:
-        path: ``checkpoint_NNNN.pth.tar``, or any ``torch.save`` of its ``state_dict``.
-        method: ``"halp"``, ``"moco"``, ``"halp3s"`` or ``"isc"``.
+        path: ``checkpoint_NNNN.pth.tar``, or any ``torch.save`` of its ``state_dict``. PSUMNet has one file a stream:
+            ``{"body": ..., "hand": ..., "leg": ...}``, or some of them.
+        method: ``"halp"``, ``"moco"``, ``"halp3s"``, ``"isc"`` or ``"psumnet"``.
         stream: joint, motion or bone, for halp and moco. Of a file with three encoders that one is taken; a file with one encoder
             does not say what it was trained on, so name it here.
         layout: skeleton the file was trained on; Kinect v2 with 25 joints (NTU, PKU-MMD) when None.
@@ -48,12 +51,19 @@ def load_published(
         ConfigError: method or stream is not one of these.
         RunError: no such file, a file that holds more than weights, or keys and shapes that do not fit (all are listed).
     """
+    layout = topology("kinect_v2_25") if layout is None else layout
+    if method == "psumnet":
+        if not isinstance(path, Mapping):
+            raise ConfigError("PSUMNet has one file a stream: load_published({'body': file, 'hand': file, 'leg': file}, 'psumnet')")
+        return psumnet_from({name: (Path(file), read_checkpoint(Path(file))) for name, file in path.items()}, layout)
+    if isinstance(path, Mapping):
+        raise ConfigError(f"one file is wanted for {method!r}, got {len(path)}")
     if method not in ("halp", "moco", "halp3s", "isc") or stream not in _STREAMS:
         raise ConfigError(
-            f"load_published knows methods halp, moco, halp3s, isc and streams {', '.join(_STREAMS)}; got {method!r}, {stream!r}"
+            f"load_published knows methods halp, moco, halp3s, isc, psumnet, and streams {', '.join(_STREAMS)}; got {method!r}, "
+            f"{stream!r}"
         )
     path = Path(path)
-    layout = topology("kinect_v2_25") if layout is None else layout
     given = read_checkpoint(path)
     if method == "isc":
         return isc_from(path, given, layout)

@@ -26,9 +26,12 @@ class Train:
         optimiser: ``sgd``, as in most of the papers, or ``adam``.
         lr: learning rate before any drop.
         momentum: of SGD, beta 1 of Adam (not of the key encoder).
+        nesterov: SGD looks ahead along its momentum.
         weight_decay: of the optimiser, on every parameter.
         warmup: epochs over which the learning rate rises in equal steps to ``lr``.
         drops: epochs, counted from 0, from which on the learning rate is a tenth of what it was.
+        patience: epochs that the loss on validation may go without falling before the learning rate is halved; 0 never.
+        select: end with the weights of the epoch that was best on validation, not those of the last.
         seed: every random draw follows from it.
         precision: ``bf16`` runs the forward pass in bfloat16 where the device has it.
         device: ``auto`` takes the GPU where there is one.
@@ -48,9 +51,12 @@ class Train:
     optimiser: Literal["sgd", "adam"] = "sgd"
     lr: float = 0.01
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 1e-4
     warmup: int = 0
     drops: tuple[int, ...] = ()
+    patience: int = 0
+    select: bool = False
     seed: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
     device: str = "auto"
@@ -74,8 +80,19 @@ class Train:
             "drops": (list(self.drops) == sorted(set(self.drops)) and all(d > 0 for d in self.drops), "rising epochs above 0"),
             "seed": (0 <= self.seed < 2**63, "0 or more"),
             "optimiser": (self.optimiser in ("sgd", "adam"), "'sgd' or 'adam'"),
+            "nesterov": (not self.nesterov or (self.optimiser == "sgd" and self.momentum > 0), "False, or SGD with momentum"),
         }
-        for name in ("warmup", "threads", "probe_every", "probe_clips", "meter_every", "save_every", "save_steps", "keep"):
+        for name in (
+            "warmup",
+            "patience",
+            "threads",
+            "probe_every",
+            "probe_clips",
+            "meter_every",
+            "save_every",
+            "save_steps",
+            "keep",
+        ):
             rules[name] = (getattr(self, name) >= 0, "0 or more")
         for name, (fits, wanted) in rules.items():
             if not fits:

@@ -61,9 +61,10 @@ class Probe(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch(Event):
-    """An epoch ended. ``loss`` is the mean over its steps."""
+    """An epoch ended. ``loss`` is the mean over its steps; ``held_out`` what validation said, where it decides something."""
 
     loss: float
+    held_out: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

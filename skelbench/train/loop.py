@@ -39,14 +39,18 @@ def steps(state: State) -> Iterator[Event]:
             state.probed = state.epoch
             yield probe(state)
         loss, ended = state.loss_sum / max(state.batch, 1), state.epoch
+        with torch.no_grad(), state.autocast():
+            held_out = state.look() if state.config.train.patience or state.config.train.select else {}
         state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
-        yield Epoch(step=state.step, epoch=ended, loss=loss)
+        if state.config.train.select and state.epoch == state.config.train.epochs:
+            state.method.load_state_dict(state.held_out.weights)
+        yield Epoch(step=state.step, epoch=ended, loss=loss, held_out=held_out)
 
 
 def one_step(state: State, batch: Batch) -> Step:
     """Forward, backward, optimiser, ``after_step``; the state moves on by one."""
     train, method = state.config.train, state.method
-    lr = learning_rate(train, state.epoch)
+    lr = learning_rate(train, state.epoch) * state.held_out.factor
     for group in state.optimiser.param_groups:
         momentum = {"momentum": train.momentum} if train.optimiser == "sgd" else {"betas": (train.momentum, group["betas"][1])}
         group.update(lr=lr, weight_decay=train.weight_decay, **momentum)

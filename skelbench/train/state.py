@@ -26,6 +26,7 @@ from skelbench.parts.nearest import nearest
 from skelbench.skeleton.clip import Batch
 from skelbench.skeleton.normalise import to_apply
 from skelbench.train.config import RunConfig, Train, method_class
+from skelbench.train.held_out import HeldOut, judged
 from skelbench.train.meters import collapse, embed
 
 Counters = dict[str, Any]
@@ -47,6 +48,7 @@ class State:
         loss_sum: of those batches.
         probed: last epoch that was probed, -1 none.
         sets: live settings changed so far.
+        held_out: what validation has decided, where it does.
     """
 
     config: RunConfig
@@ -62,6 +64,7 @@ class State:
     loss_sum: float = 0.0
     probed: int = -1
     sets: int = 0
+    held_out: HeldOut = field(default_factory=HeldOut)
     _loaders: dict[tuple[str, int], Loader] = field(default_factory=dict, repr=False)
 
     @property
@@ -110,6 +113,14 @@ class State:
         found = nearest(asked, known).rows[:, 0]
         return float((names[found] == answers).double().mean()), collapse(thinned(asked)), (len(gallery), len(held_out))
 
+    def look(self) -> dict[str, float]:
+        """Loss and accuracy on validation, taken in by ``held_out``."""
+        rows, train = labelled(self.store, self.split.validation, 0), self.config.train
+        loss, accuracy = judged(self.method, self._load("held out", rows, 256).batches(), self.device)
+        kept = self.method if train.select else None
+        self.held_out.see(self.epoch, loss, accuracy, patience=train.patience, method=kept)
+        return {"loss": loss, "accuracy": accuracy}
+
     def _features(self, name: str, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         return embed(self.method, self._load(name, rows, 256).batches(), self.device)
 
@@ -127,7 +138,7 @@ class State:
         wrong = [k for k, v in weights.items() if not isinstance(v, Tensor)]
         if wrong:
             raise RunError(f"{self.method.name} keeps {wrong[0]!r} in its state, which is no tensor; register it as a buffer")
-        tensors = {"draws": self.draws.get_state()}
+        tensors = {"draws": self.draws.get_state(), **{f"best/{name}": held for name, held in self.held_out.weights.items()}}
         for name, parameter in trainable(self.method).items():
             for key, kind in _MEMORY[self.config.train.optimiser].items():
                 if (held := self.optimiser.state.get(parameter, {}).get(key)) is not None:
@@ -136,7 +147,8 @@ class State:
 
     def counters(self) -> Counters:
         """Where it stands, in plain numbers."""
-        return {name: getattr(self, name) for name in ("step", "epoch", "batch", "loss_sum", "probed", "sets")}
+        counted: Counters = {name: getattr(self, name) for name in ("step", "epoch", "batch", "loss_sum", "probed", "sets")}
+        return counted if self.held_out.epoch < 0 else {**counted, "held_out": self.held_out.counters()}
 
     def restore(self, weights: dict[str, Tensor], tensors: dict[str, Tensor], counters: Counters) -> None:
         """Become what ``snapshot`` saw.
@@ -161,6 +173,10 @@ class State:
                 p = parameters[name]
                 moved = held.clone() if kind == "step" else held.to(device=p.device, dtype=p.dtype).clone()
                 self.optimiser.state[p][key] = moved
+        best = {name.removeprefix("best/"): held.to(self.device) for name, held in tensors.items() if name.startswith("best/")}
+        if best:
+            fits(best, self.method.state_dict())
+        self.held_out = HeldOut.of(counters.get("held_out", {}), best)
         self.draws.set_state(tensors["draws"].clone())
 
 
@@ -178,6 +194,12 @@ def prepare(config: RunConfig, store: Store) -> State:
         raise ConfigError(f"precision = 'bf16': this {device.type} has no bfloat16 arithmetic; take 'fp32'")
     to_apply(train.normalise, store.meta.presets, where=repr(config.data))  # refuses before anything is written
     split = make_split(store, config.split)
+    if train.patience or train.select:
+        if not method.supervised:
+            raise ConfigError(f"train.patience and train.select need a method with labels; {config.method!r} has none")
+        if train.refit or not len(labelled(store, split.validation, 0)):
+            why = "train.refit trains on them" if train.refit else f"split {config.split!r} keeps none with a label"
+            raise ConfigError(f"train.patience and train.select look at validation clips, and {why}; set patience=0, select=False")
     built = method.build(
         config.method_config,
         topology=store.topology,
@@ -207,7 +229,9 @@ def find_optimiser(train: Train, parameters: list[torch.nn.Parameter]) -> torch.
     """The optimiser the settings name, with nothing remembered yet."""
     if train.optimiser == "adam":
         return torch.optim.Adam(parameters, lr=train.lr, betas=(train.momentum, 0.999), weight_decay=train.weight_decay)
-    return torch.optim.SGD(parameters, lr=train.lr, momentum=train.momentum, weight_decay=train.weight_decay)
+    return torch.optim.SGD(
+        parameters, lr=train.lr, momentum=train.momentum, weight_decay=train.weight_decay, nesterov=train.nesterov
+    )
 
 
 def trainable(method: Method) -> dict[str, torch.nn.Parameter]:

@@ -41,6 +41,7 @@ class Part:
         fps: frames a second of the pool.
         labels: label of the pool for each of its labels.
         alone: whether it is the only one; names and numbers are then kept as they are.
+        bodies: how many bodies of a clip are kept at most, the first ones.
     """
 
     store: Store
@@ -50,12 +51,13 @@ class Part:
     fps: float
     labels: tuple[int, ...]
     alone: bool
+    bodies: int
 
     def clips(self) -> Iterator[Clip]:
         """Its clips, one by one."""
         name = self.store.meta.name
         for clip in self.store:
-            joints = resample(self.joints.apply(clip.joints), clip.fps, self.fps)
+            joints = resample(self.joints.apply(clip.joints[:, : self.bodies]), clip.fps, self.fps)
             joints[..., : self.joints.source.dims] *= np.float32(self.scale)
             yield Clip(
                 joints=joints,
@@ -116,7 +118,7 @@ def pool(
     if len(opened) < 2 or len(set(names)) < len(names):
         raise DataError(f"a pool takes two or more datasets of different names, got {', '.join(names) or 'none'}")
     classes = tuple(dict.fromkeys(c for s in opened for c in s.classes))
-    parts = _parts(opened, topology, _by_dataset(mapping, names), fps, classes)
+    parts = _parts(opened, topology, _by_dataset(mapping, names), fps, classes, bodies=max(s.bodies for s in opened))
     first = opened[0].meta
     about = {
         "licence": "\n".join(f"{s.meta.name}: {s.meta.licence or 'not stated'}" for s in opened),
@@ -133,16 +135,20 @@ def retarget(
     *,
     mapping: Override | str | Path | None = None,
     fps: float | None = None,
+    bodies: int | None = None,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Store:
     """Write one dataset on another skeleton; clips keep their names, columns, classes and splits. Arguments and errors: ``pool``.
 
-    ``mapping`` is target joint -> source joint(s) here.
+    ``mapping`` is target joint -> source joint(s) here. ``bodies`` is M of the new dataset: of more, the first are kept; fewer are
+    filled up with zeros.
     """
     opened = _open(store)
     meta = opened.meta
-    parts = _parts([opened], topology, {meta.name: mapping}, fps, meta.classes)
+    if bodies is not None and bodies < 1:
+        raise ConfigError(f"bodies={bodies}: a clip has at least one")
+    parts = _parts([opened], topology, {meta.name: mapping}, fps, meta.classes, bodies=bodies or opened.bodies)
     about = {k: getattr(meta, k) for k in ("licence", "attribution", "splits", "extra")}
     return _write(parts, name, classes=meta.classes, about=about, overwrite=overwrite, progress=progress)
 
@@ -176,6 +182,8 @@ def _parts(
     mapping: Mapping[str, Override | str | Path | None],
     fps: float | None,
     classes: Sequence[str],
+    *,
+    bodies: int,
 ) -> list[Part]:
     if fps is not None and not fps > 0:
         raise ConfigError(f"fps={fps}: frames a second are above 0")
@@ -191,7 +199,8 @@ def _parts(
         except DataError as error:
             raise DataError(f"dataset {store.meta.name!r}: {error}") from error
         labels = tuple(classes.index(c) for c in store.classes)
-        parts.append(Part(store=store, number=n, joints=joints, scale=scale, fps=rate, labels=labels, alone=len(stores) == 1))
+        how: dict[str, Any] = {"joints": joints, "scale": scale, "fps": rate, "labels": labels, "bodies": bodies}
+        parts.append(Part(store=store, number=n, alone=len(stores) == 1, **how))
     return parts
 
 
@@ -243,6 +252,7 @@ def _write(
     stamp: dict[str, Any] = {
         "topology": parts[0].joints.target.name,
         "fps": parts[0].fps,
+        "bodies": parts[0].bodies,
         "from": [
             {"name": p.store.meta.name, "data": p.store.fingerprint, "clips": len(p.store), "joints": p.joints.to_dict()}
             for p in parts
@@ -261,7 +271,7 @@ def _write(
         target,
         (clip for part in parts for clip in part.clips()),
         classes=classes,
-        bodies=max(p.store.bodies for p in parts),
+        bodies=parts[0].bodies,
         units="metre" if first.meta.units in METRES else first.meta.units,
         presets=first.meta.presets,
         provenance={"pool": stamp, "sources": [dict(p.store.meta.provenance) for p in parts]},
@@ -272,18 +282,20 @@ def _write(
     )
 
 
-def as_layout(store: Store, topology: Topology, *, mapping: Override | str | Path | None = None) -> Store:
-    """The dataset on this skeleton: itself where it has it, else the dataset ``<name>_as_<layout>``, made where it is not there.
+def as_layout(
+    store: Store, topology: Topology, *, bodies: int | None = None, mapping: Override | str | Path | None = None
+) -> Store:
+    """The dataset on this skeleton and with this many bodies: itself where it has them, else the dataset ``<name>_as_<layout>``.
 
-    It is made anew where the data or the mapping changed.
+    That is made where it is not there, and anew where the data, the mapping or the bodies changed.
 
     Raises:
         DataError: as ``retarget``; or there is a dataset of that name that was not made here.
     """
-    own = store.topology
-    if (own.joints, own.parents, own.dims) == (topology.joints, topology.parents, topology.dims):
+    own, M = store.topology, bodies or store.bodies
+    if (own.joints, own.parents, own.dims, store.bodies) == (topology.joints, topology.parents, topology.dims, M):
         return store
     name = f"{store.meta.name}_as_{topology.name}"
     there = data_home() / name
     made = there.is_dir() and "pool" in Store(there).meta.provenance
-    return retarget(store, topology, name, mapping=mapping, overwrite=made, progress=False)
+    return retarget(store, topology, name, mapping=mapping, bodies=M, overwrite=made, progress=False)

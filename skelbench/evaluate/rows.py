@@ -117,8 +117,8 @@ def evaluate(
         started = time.perf_counter()
         outcome = run_protocol(protocol, trial)
         seconds = time.perf_counter() - started + (0 if isinstance(protocol, OnNetwork) else spent)
-        more = {"method": name or method.name, "seed": seed, "seconds": seconds}
-        more["differs"] = small_print | getattr(protocol, "differs", {})
+        differences = small_print | getattr(protocol, "differs", {})
+        more: dict[str, Any] = {"method": name or method.name, "seed": seed, "seconds": seconds, "differs": differences}
         for measure in outcome.measures:
             rows.append(row_of(measure, data=measure.data or store.meta.name, split=measure.split or split.name, **more))
     return rows
@@ -155,8 +155,8 @@ def row_of(
 def kind_and_fold(split: str) -> tuple[str, str]:
     """A split's name in two: what all its repetitions share, and which one this is.
 
-    ``loso:3`` is fold 3 of ``loso``; ``xsub@10%:2`` draw 2 of ``xsub@10%``, and ``xsub@10%`` its draw 0; ``xsub@held1`` is fold 1 of
-    the training side of ``xsub``.
+    ``loso:3`` is fold 3 of ``loso``; ``xsub@10%:2`` draw 2 of ``xsub@10%``, and ``xsub@10%`` its draw 0; ``xsub@held1`` is fold 1
+    of the training side of ``xsub``.
     """
     base, at, subset = split.partition("@")
     kind, _, fold = base.partition(":")

@@ -1,8 +1,8 @@
 """What a protocol is and what it gives back.
 
-A protocol is a frozen dataclass whose fields are the whole of its settings. Most look at frozen features alone (``Protocol``); those
-that train the network further, or look at other clips than training and test, get the whole :class:`~skelbench.evaluate.trial.Trial`
-(``OnNetwork``). ``str(protocol.describe())`` says in one line what is frozen, what is trained, and how and on what it is chosen.
+A protocol is a frozen dataclass whose fields are the whole of its settings. Most look at frozen features alone (``Protocol``);
+those that train the network further, or look at other clips than training and test, get the whole trial (``OnNetwork``).
+``str(protocol.describe())`` says in one line what is frozen, what is trained, and how and on what it is chosen.
 """
 
 from __future__ import annotations
@@ -157,8 +157,8 @@ class Score:
     @property
     def measures(self) -> tuple[Measure, ...]:
         """The one row of the table."""
-        numbers = {"accuracy": self.accuracy, "mean_class": self.mean_class, "n": self.n}
-        return (Measure(protocol=self.protocol, **numbers, chosen=self.chosen),)
+        own = Measure(protocol=self.protocol, accuracy=self.accuracy, mean_class=self.mean_class, n=self.n, chosen=self.chosen)
+        return (own,)
 
     @property
     def n(self) -> int:

@@ -97,18 +97,23 @@ def run_protocol(protocol: AnyProtocol, what: Trial | Parts) -> Outcome | Any:
     """The full outcome (per class, confusion, predictions) of one protocol.
 
     Raises:
-        ConfigError: features alone for a protocol that needs the network, or the other way round: one-shot clips for a protocol that
-            would have to be trained on their classes.
+        ConfigError: features alone for a protocol that needs the network, or a one-shot split for a protocol that would have to be
+            trained on its classes.
     """
     if isinstance(protocol, OnNetwork):
         if isinstance(what, Parts):
             raise ConfigError(f"{protocol.name} needs the network, not only features; give it a Trial")
         return protocol.run(what)
     if isinstance(what, Trial):
-        if len(what.split.gallery):
-            raise ConfigError(
-                f"split {what.split.name!r} tests classes that training never sees; {protocol.name} has nothing to learn them from. "
-                "Use the protocol 'one-shot'"
-            )
+        refuse_one_shot(protocol.name, what.split)
         what = what.parts
     return protocol.run(what.train, what.test, validation=what.validation)
+
+
+def refuse_one_shot(name: str, split: Split) -> None:
+    """Raises ConfigError where the tested classes are none that training sees."""
+    if len(split.gallery):
+        raise ConfigError(
+            f"split {split.name!r} tests classes that training never sees; {name} has nothing to learn them from. Use the protocol "
+            "'one-shot'"
+        )

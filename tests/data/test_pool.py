@@ -179,6 +179,14 @@ def test_as_layout_makes_a_dataset_once_and_again_when_data_change(tmp_path: Pat
     assert (as_layout(a, common_body()).path / "clips.npy").stat().st_mtime_ns == stamp
     other = as_layout(a, common_body(), mapping={"head": "neck"})
     np.testing.assert_array_equal(other[0].joints[:, :, 3], a[0].joints[:, :, 2])
+    two = made("two", "kinect_v2_25", ["x"], bodies=2)
+    one = as_layout(two, two.topology, bodies=1)
+    np.testing.assert_array_equal(one[3].joints, two[3].joints[:, :1])
+    three = retarget(two, two.topology, "three", bodies=3, progress=False)
+    np.testing.assert_array_equal(three[3].joints[:, :2], two[3].joints)
+    assert three.bodies == 3 and not three[3].joints[:, 2].any()
+    with pytest.raises(ConfigError, match="bodies=0"):
+        retarget(two, two.topology, "none", bodies=0)
     made("c", "kinect_v2_25", ["x"]), made("c_as_body_16", "kinect_v2_25", ["x"])
     with pytest.raises(DataError, match="exists already"):
         as_layout(load("c"), common_body())

@@ -9,7 +9,10 @@ import torch
 from skelbench.data.splits import Split
 from skelbench.data.store import write_store
 from skelbench.evaluate.features import Features
+from skelbench.evaluate.trial import Trial
 from skelbench.methods.base import Method
+from skelbench.methods.floors import RandomEncoder
+from skelbench.nets.gru import GRU
 from skelbench.skeleton.clip import Clip
 from skelbench.skeleton.topology import topology
 
@@ -61,6 +64,23 @@ def split(store):
     subject = store.index["subject"]
     parts = {"train": (0, 1), "validation": (2,), "test": (3,)}
     return Split(name="cross_subject", by="subject", **{k: np.flatnonzero(np.isin(subject, v)) for k, v in parts.items()})
+
+
+@pytest.fixture(scope="session")
+def small(store):
+    """A small untrained GRU: ``small(seed)``."""
+
+    def make(seed: int = 0, *, frames: int = 8) -> RandomEncoder:
+        config = RandomEncoder.Config(encoder=GRU.Config(hidden=6, layers=1), frames=frames)
+        shape = {"topology": store.topology, "bodies": 2, "coordinates": 3, "classes": 3}
+        return RandomEncoder.build(config, **shape, generator=torch.Generator().manual_seed(seed))
+
+    return make
+
+
+@pytest.fixture
+def trial(store, split, small) -> Trial:
+    return Trial(method=small(), store=store, split=split, preset="none")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,8 @@
 import csv
+import dataclasses
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from skelbench.errors import ConfigError, DataError
-from skelbench.evaluate.report import Table, estimate
 from skelbench.evaluate.rows import Row
+from skelbench.evaluate.table import Table, estimate
 
 
 def row(method, accuracy, *, seed=None, fold="", protocol="1-NN", **more):
@@ -144,6 +146,66 @@ def test_html_escapes_and_shows_what_differs():
     assert "<b>x" not in page and "&lt;b&gt;x" in page
     assert "&lt;i&gt;lr" in page and "&lt;1&gt;" in page
     assert "1 settings differ" not in page and "1 setting differs" in page
+
+
+def test_the_paper_s_number_stands_only_where_every_repetition_is_by_its_recipe():
+    known = {"paper": 0.797, "source": "table 1 <a>"}
+    table = Table([*(dataclasses.replace(r, **known) if r.method == "halp" else r for r in full())])
+    head, _, *rows = table.to_markdown().splitlines()[:5]
+    assert head.endswith("| n | paper % |") and rows[2].endswith("| 40 | 79.7 |") and rows[0].endswith("| 40 | – |")
+    assert (
+        "paper: the published number, where the settings of the run are the published ones. halp: table 1 &lt;a>."
+        in table.to_markdown()
+    )
+    assert "table 1 &lt;a&gt;" in table.to_html() and "<th style='text-align:right'>paper %</th>" in table.to_html()
+    mixed = Table([*table, row("halp", 0.9, seed=7), row("random", 0.4, seed=7)])
+    assert next(x for x in mixed.lines() if x.method == "halp").paper is None and "paper" not in mixed.to_markdown()
+    assert Table.from_json(table.to_json()).rows == table.rows
+
+
+def untex(text):
+    """Undo the escapes of LaTeX, one command at a time."""
+    names = {"textbackslash{}": "\\", "textasciitilde{}": "~", "textasciicircum{}": "^", "textless{}": "<", "textgreater{}": ">"}
+    out, at = "", 0
+    while at < len(text):
+        if text[at] == "\\":
+            name = next((n for n in names if text.startswith(n, at + 1)), None)
+            out += names[name] if name else text[at + 1]
+            at += 1 + len(name or "x")
+        else:
+            assert text[at] not in "&%$#_{}~^<>", text
+            out, at = out + text[at], at + 1
+    return out
+
+
+def test_latex_escapes_what_tex_would_run():
+    nasty = "a_b & 50% #1 $x$ {y} ~^\\input{/etc/passwd} <z>"
+    table = full().add([row(nasty, 0.5, seed=0, differs={"lr_0": ("1e-3 & up", "2%")})])
+    text = table.to_latex()
+    lines = text.splitlines()
+    assert lines[0] == "\\begin{tabular}{llllrrrrrr}" and "\\end{tabular}" in lines
+    cells = next(line for line in lines if "50\\%" in line)
+    assert cells.endswith(r" \\")
+    parts = re.split(r"(?<!\\) & ", cells.removesuffix(r" \\"))
+    assert len(parts) == 10 and untex(parts[3]) == nasty and r"81.0 $\pm$ 2.6 (3 seeds)" in text
+    assert r"lr\_0 1e-3 \& up -\textgreater{} 2\%" in text and "\\input{" not in text.replace("textbackslash{}", "")
+
+
+def test_markdown_carries_no_html_and_no_line_breaks():
+    text = full().add([row("<script>\nalert(1)|", 0.5, seed=0)]).to_markdown()
+    assert "<script>" not in text and "| &lt;script> alert(1)\\| |" in text
+
+
+def test_draws_share_their_test_clips():
+    rows = [
+        row(m, a + 0.01 * d, fold=f"draw {d}", seed=s)
+        for m, a in (("halp", 0.6), ("random", 0.4))
+        for d in range(3)
+        for s in (0, 1)
+    ]
+    rows += [row("raw", 0.3, fold=f"draw {d}") for d in range(3)]
+    line = next(x for x in Table(rows).lines() if x.method == "halp")
+    assert (line.n, line.accuracy.n, line.accuracy.over) == (40, 3, "draws") and line.accuracy.mean == pytest.approx(0.61)
 
 
 def test_csv_has_every_single_row():

@@ -211,6 +211,8 @@ class MaskStage extends View {
   load(frame) {
     super.load(this.loaded ? undefined : frame);
     this.loaded = true;
+    this.ui.root.setAttribute("aria-label", "Masked autoencoder. Click a part of the body to hide it; keys 1 to 6 hide or show parts, 0 shows all, " +
+      "o lays the guess over the truth, j takes single joints. Space plays or pauses, left and right arrows step, shift with arrows turns.");
   }
 
   arrange([both]) {

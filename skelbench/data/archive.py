@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from skelbench.data.folders import scratch
+from skelbench.data.words import brief
 from skelbench.errors import DataError
 
 MOST = 1_000_000  # members of an archive
@@ -48,7 +49,7 @@ def unpacked(path: Path, *, near: Path | None = None) -> Iterator[Path]:
         except BROKEN as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"{path}: the archive cannot be unpacked ({error})") from error
+            raise DataError(f"{path}: the archive cannot be unpacked ({brief(error)})") from error
         inside = list(root.iterdir())
         while len(inside) == 1 and inside[0].is_dir():
             inside = list((root := inside[0]).iterdir())
@@ -68,7 +69,7 @@ def size_of(path: Path) -> int:
     except BROKEN as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: not a zip archive ({error})") from error
+        raise DataError(f"{path}: not a zip archive ({brief(error)})") from error
 
 
 def _checked_size(archive: zipfile.ZipFile, path: Path) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from skelbench.data.words import brief
 from skelbench.errors import DataError
 from skelbench.skeleton.normalise import PRESETS
 from skelbench.skeleton.topology import Topology
@@ -144,7 +145,7 @@ def read_index(path: Path) -> dict[str, np.ndarray]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: damaged ({error}); import the dataset again") from error
+        raise DataError(f"{path}: damaged ({brief(error)}); import the dataset again") from error
     missing = [k for k in COLUMNS if k not in index]
     if missing or not named:
         raise DataError(f"{path}: damaged, the column {(missing or ['ids'])[0]!r} is missing")

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from skelbench.data.formats.on_disk import whole_file
+from skelbench.data.words import brief
 from skelbench.errors import DataError
 
 LIMIT = 64 << 20  # bytes of a file, and of what it unpacks to
@@ -95,7 +96,7 @@ def _unpacked(body: bytes, room: int, where: str) -> bytes:
     try:
         data = unzip.decompress(body, room + 1)
     except zlib.error as error:
-        raise DataError(f"{where} is damaged and cannot be unpacked ({error})") from error
+        raise DataError(f"{where} is damaged and cannot be unpacked ({brief(error)})") from error
     if len(data) > room or not unzip.eof:
         raise DataError(f"{where} is cut short, or the file unpacks to over {LIMIT} bytes")
     return data

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from skelbench.data.archive import BROKEN, check_member, is_archive, size_of
 from skelbench.data.formats.ntu_text import LARGEST
 from skelbench.data.formats.on_disk import files_named, holds, whole_file
+from skelbench.data.words import brief
 from skelbench.errors import DataError
 
 WORDS = r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})"
@@ -129,7 +130,7 @@ class Files:
             with self.archives[entry.path].open(entry.member) as file:
                 data = file.read(LARGEST + 1)
         except (*BROKEN, KeyError) as error:
-            raise DataError(f"{entry.where}: cannot be unpacked ({error})") from error
+            raise DataError(f"{entry.where}: cannot be unpacked ({brief(error)})") from error
         if len(data) > LARGEST:
             raise DataError(f"{entry.where}: unpacks to more than {LARGEST} bytes")
         return data

@@ -20,6 +20,7 @@ from typing import IO
 
 import numpy as np
 
+from skelbench.data.words import brief
 from skelbench.errors import DataError
 
 DEFLATE = 1032  # no deflate stream grows by more than this
@@ -161,7 +162,7 @@ def npz_headers(path: Path) -> dict[str, NpyHeader]:
     except BROKEN as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: cannot be read as .npz ({error})") from error
+        raise DataError(f"{path}: cannot be read as .npz ({brief(error)})") from error
     return headers
 
 
@@ -187,7 +188,7 @@ def stream_rows(path: Path, key: str) -> Iterator[np.ndarray]:
     except BROKEN as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{path}: {key!r} is damaged ({error})") from error
+        raise DataError(f"{path}: {key!r} is damaged ({brief(error)})") from error
 
 
 def read_rows(path: Path, key: str) -> Iterator[np.ndarray]:

@@ -16,6 +16,7 @@ from skelbench.data.container import ID
 from skelbench.data.folders import read_json
 from skelbench.data.formats.numpy_header import BROKEN, npz_headers
 from skelbench.data.formats.source import own_topology
+from skelbench.data.words import brief
 from skelbench.errors import DataError
 from skelbench.skeleton.topology import Topology
 
@@ -122,7 +123,7 @@ def load_columns(pack: Pack, notes: list[str]) -> dict[str, np.ndarray]:
     except BROKEN as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{pack.npz}: damaged ({error})") from error
+        raise DataError(f"{pack.npz}: damaged ({brief(error)})") from error
     return columns
 
 
@@ -160,4 +161,4 @@ def unpack(pack: Pack, folder: Path) -> np.ndarray:
     except BROKEN as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"{pack.npz}: 'joints' cannot be unpacked ({error})") from error
+        raise DataError(f"{pack.npz}: 'joints' cannot be unpacked ({brief(error)})") from error

@@ -13,7 +13,7 @@ from skelbench.evaluate.rows import kind_and_fold
 
 
 def test_equals_the_protocol_on_clips_picked_by_hand(trial):
-    linear = Linear(grid=(0.1, 0.01))
+    linear = Linear(grid=(0.1, 0.01), iterations=30)
     found = SemiSupervised(shares=(0.25, 0.5), draws=2, seed=3, protocol=linear).run(trial)
     assert [m.split for m in found.measures] == [f"cross_subject@{s}%:{d}" for s in (25, 50) for d in (3, 4)]
     for m, (share, draw) in zip(found.measures, [(s, d) for s in (0.25, 0.5) for d in (3, 4)], strict=True):

@@ -1,0 +1,193 @@
+"""One table for any runs: mean and spread over seeds, the floors, the papers' numbers where they may stand, and what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from skelbench.data import Store
+from skelbench.errors import ConfigError
+from skelbench.evaluate import (
+    KNN,
+    Fusion,
+    Linear,
+    OneShot,
+    OwnClassifier,
+    Row,
+    Table,
+    Trial,
+    evaluate,
+    floors,
+    row_of,
+    run_protocol,
+)
+from skelbench.evaluate.score import AnyProtocol, Score
+from skelbench.recipes.papers import RECIPES
+from skelbench.recipes.recipe import BESIDE, Recipe, with_paper
+from skelbench.train import Difference, Run, RunConfig, diff, open_run, presets
+
+
+def report(
+    runs: Iterable[Run | str | Path],
+    *,
+    protocols: Sequence[AnyProtocol] | None = None,
+    fuse: Fusion | None = None,
+    batch_size: int = 256,
+    device: str | None = None,
+) -> Table:
+    """Every run under every protocol, on its own data and split, beside its floors.
+
+    Runs of one method that differ in nothing but the seed are one line with a spread. The floors of a split have the encoder of the
+    first run there, untrained, once for every seed; methods with another encoder get a line ``random (<method>)`` of their own.
+
+    Args:
+        runs: open runs, or their folders.
+        protocols: 1-NN and linear where left out, with the classifier of supervised methods; one-shot on a one-shot split.
+        fuse: add up the scores of the runs on each split, seed by seed, in one more line a protocol that has class scores.
+        batch_size: of the extraction; changes no result.
+        device: where protocols compute; the runs' own where None.
+
+    Raises:
+        ConfigError: no run, or two runs that would stand in the same place.
+        DataError: runs to be fused that were not measured on the same clips.
+    """
+    opened = [r if isinstance(r, Run) else open_run(r, device=device) for r in runs]
+    if not opened:
+        raise ConfigError("a report needs at least one run")
+    table = Table()
+    for together in _by_place(opened):
+        table.add(_rows_of_place(together, protocols, fuse, batch_size=batch_size, device=device))
+    return table
+
+
+def _by_place(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs on the same clips, sides and normalisation, in the order given."""
+    places: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        places.setdefault((run.store.fingerprint, run.split.name, run.config.train.normalise), []).append(run)
+    return list(places.values())
+
+
+def _rows_of_place(
+    runs: list[Run], protocols: Sequence[AnyProtocol] | None, fuse: Fusion | None, *, batch_size: int, device: str | None
+) -> list[Row]:
+    chosen = list(protocols) if protocols is not None else usual_protocols(runs)
+    names, rows = _names(runs), []
+    options: dict[str, Any] = {"protocols": chosen, "batch_size": batch_size, "device": device}
+    for run, name in zip(runs, names, strict=True):
+        recipe = recipe_of(run.config, run.store)
+        differs = differences(run.config, recipe)
+        small = {d.name: (d.a, d.b) for d in differs} | dict(recipe.differs if recipe else {})
+        own = evaluate(run, name=name, differs=((k, a, b) for k, (a, b) in small.items()), **options)
+        rows += with_paper(own, recipe, chosen, run.config) if recipe else own
+    rows += _floors(runs, options)
+    if fuse is not None:
+        rows += fused(runs, protocols=chosen, fusion=fuse, batch_size=batch_size, device=device)
+    return rows
+
+
+def usual_protocols(runs: Sequence[Run]) -> list[AnyProtocol]:
+    """What is measured unless somebody says otherwise."""
+    if len(runs[0].split.gallery):
+        return [OneShot()]
+    own: list[AnyProtocol] = [OwnClassifier()] if any(run.method.supervised for run in runs) else []
+    return [KNN(), Linear(), *own]
+
+
+def recipe_of(config: RunConfig, store: Store) -> Recipe | None:
+    """The recipe that a run is a run of, by method, data and split; None where there is none."""
+    for make in RECIPES.values():
+        recipe = make()
+        if (recipe.method, recipe.split) == (config.method, config.split) and not recipe.data.differences(store, recipe.split):
+            return recipe
+    return None
+
+
+def differences(config: RunConfig, recipe: Recipe | None) -> list[Difference]:
+    """Settings that are not the paper's: the recipe's, else those of the method's preset ``paper``; none where it has none."""
+    if recipe is not None:
+        return recipe.differences(config)
+    try:
+        paper = presets(config.method, "paper", data=config.data, split=config.split)
+    except ConfigError:  # a method of one's own, or one that no paper has settings for
+        return []
+    return [d for d in diff(paper, config) if d.name not in BESIDE and d.name != "train.refit"]
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Names in the table: the method's, with the run's folder where the method was run with several settings."""
+    settings: dict[str, set[str]] = {}
+    for run in runs:
+        settings.setdefault(run.config.method, set()).add(run.config.edit({"train.seed": 0}).hash())
+    return [r.config.method if len(settings[r.config.method]) == 1 else f"{r.config.method} ({r.folder.name})" for r in runs]
+
+
+def _floors(runs: Sequence[Run], options: dict[str, Any]) -> list[Row]:
+    """The two floors of the first run's encoder, and the untrained encoders of the others where they are different ones."""
+    first = runs[0]
+    seeds = tuple(dict.fromkeys(run.config.train.seed for run in runs))
+    options = {**options, "preset": first.config.train.normalise, "device": options["device"] or _device(first)}
+    rows = floors(first.store, first.split, beside=first.config.method_config, seeds=seeds, **options)
+    seen = [_encoder(first)]
+    for run in runs[1:]:
+        if _encoder(run) not in seen:
+            seen.append(_encoder(run))
+            own = floors(run.store, run.split, beside=run.config.method_config, seeds=seeds, **options)
+            rows += [replace(r, method=f"random ({run.config.method})") for r in own if r.method == "random"]
+    return rows
+
+
+def _encoder(run: Run) -> Any:
+    """What the untrained floor of a run is made of."""
+    own = run.config.method_config
+    alike = all(hasattr(own, name) for name in ("encoder", "stream", "views")) and not hasattr(own, "streams")
+    return (own.encoder, own.stream, own.views.frames) if alike else own
+
+
+def _device(run: Run) -> str:
+    return str(next((p.device for p in run.method.parameters()), "cpu"))
+
+
+def fused(
+    runs: Sequence[Run],
+    *,
+    protocols: Sequence[AnyProtocol] = (Linear(),),
+    fusion: Fusion | None = None,
+    batch_size: int = 256,
+    device: str | None = None,
+) -> list[Row]:
+    """Rows of the added-up scores of several runs: one a seed and protocol that has class scores.
+
+    Raises:
+        ConfigError: fewer than two runs of a seed, or no protocol with class scores.
+        DataError: runs that were not measured on the same clips.
+    """
+    labelled = list(zip(_streams(runs), runs, [_trial(r, batch_size=batch_size, device=device) for r in runs], strict=True))
+    rows = []
+    for protocol in protocols:
+        for seed in dict.fromkeys(run.config.train.seed for run in runs):
+            outcomes = {label: run_protocol(protocol, trial) for label, run, trial in labelled if run.config.train.seed == seed}
+            scores = {label: o for label, o in outcomes.items() if isinstance(o, Score) and o.logits is not None}
+            if scores:
+                found = (fusion or Fusion()).run(scores)
+                name, store, split = " + ".join(scores), runs[0].store, runs[0].split
+                rows.append(row_of(found, method=name, seed=seed, data=store.meta.name, split=split.name))
+    if not rows:
+        raise ConfigError(f"none of {', '.join(p.name for p in protocols)} gives class scores to add up; take linear or finetune")
+    return rows
+
+
+def _trial(run: Run, *, batch_size: int, device: str | None) -> Trial:
+    how: dict[str, Any] = {"preset": run.config.train.normalise, "batch_size": batch_size, "device": device}
+    return Trial(method=run.method, store=run.store, split=run.split, **how)
+
+
+def _streams(runs: Sequence[Run]) -> list[str]:
+    """What every run adds to a sum: its method and stream, and its folder where two of a seed would be called the same."""
+    labels = [f"{r.config.method} {getattr(r.config.method_config, 'stream', '')}".strip() for r in runs]
+    seeds = [r.config.train.seed for r in runs]
+    if len(set(zip(labels, seeds, strict=True))) == len(runs):
+        return labels
+    return [f"{label} ({run.folder.name})" for label, run in zip(labels, runs, strict=True)]

@@ -2,7 +2,7 @@
 
     checkpoints/<step>/
         weights.safetensors     every parameter and buffer of the method
-        optimiser.safetensors   momentum/<parameter>, and the place in the random draws
+        optimiser.safetensors   what the optimiser remembers (momentum/<parameter>, ...), and the place in the random draws
         state.json              counters, settings in force, checksums of the other two
 
 One is written beside its place and renamed into it. Whatever is half written when the power goes has a name that begins with a

@@ -213,6 +213,18 @@ def test_noise_and_every_draw_come_from_the_generator() -> None:
     assert torch.equal(one, two) and not torch.equal(one, three)
 
 
+def test_half_precision_changes_little() -> None:
+    batch = clips()
+    batch = batch.with_joints(batch.joints.float())
+    whole = build().float().step(batch, generator()).loss
+    method = build().float()
+    with torch.autocast("cpu", torch.bfloat16):
+        half = method.step(batch, generator()).loss
+        half.backward()
+        assert method.features(batch).dtype == torch.float32
+    assert half.dtype == torch.float32 and float(half.detach()) == pytest.approx(float(whole.detach()), rel=0.05)
+
+
 def test_spread() -> None:
     x = torch.randn(5, 4, 3, dtype=torch.float64, generator=generator())
     flat = [v / v.norm() for v in x.reshape(-1, 3)]

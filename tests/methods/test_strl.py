@@ -85,6 +85,15 @@ def test_scores_do_not_count_and_logits_are_those_of_the_features() -> None:
         torch.testing.assert_close(method.logits(batch), logits)
 
 
+def test_half_precision_changes_little() -> None:
+    whole, method = build().step(clips(), generator()).loss, build()
+    with torch.autocast("cpu", torch.bfloat16):
+        half = method.step(clips(), generator()).loss
+        half.backward()
+        assert method.logits(clips()).dtype == torch.float32
+    assert float(half.detach()) == pytest.approx(float(whole.detach()), rel=0.05)
+
+
 def test_planting_changes_embedding_and_encoders_and_nothing_else() -> None:
     donor = pretrained()
     made, scratch = STRL.from_pretrained(donor, classes=4, config=config(), generator=generator()), build()

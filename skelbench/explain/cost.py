@@ -9,7 +9,8 @@ Four numbers go by the name of FLOPs, so each has its own column here:
 FLOPs              two per multiply-add
 
 PSUMNet's published 2.7 G is the ``thop`` sum of three streams with two persons. Its published 2.8 M parameters are what comes out
-where the streams' counts are cut (not rounded) to one decimal and then added, 1.4 + 0.9 + 0.5; the true sum is 2.93 M with 60 classes.
+where the counts of the streams are cut (not rounded) to one decimal and then added, 1.4 + 0.9 + 0.5; the true sum is 2.93 M with
+60 classes.
 """
 
 from __future__ import annotations

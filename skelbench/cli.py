@@ -4,7 +4,9 @@ skelbench demo                                   the main job
 skelbench data describe FOLDER                   what is there, what is missing, how to import it
 skelbench data import FOLDER --name mine         bring in a dataset
 skelbench pretrain halp --data mine --method.hardness 0.3
-skelbench evaluate runs/...                      1-NN and linear beside the floors
+skelbench evaluate runs/...                      1-NN and linear beside the floors; --protocol for others, --on for transfer
+skelbench report runs/... runs/...               one table for several runs
+skelbench recipe NAME --dry                      a row of a paper's table
 skelbench runs list
 skelbench export runs/... --onnx FILE            the trained network for onnxruntime
 skelbench lab                                    JupyterLab on the quick-start notebook
@@ -103,23 +105,92 @@ def pretrain(method: Positional[str], data: str = "playground", preset: str = "d
 
 
 @app.command
-def evaluate(run: Path_, csv: Path | None = None, html: Path | None = None) -> None:
-    """1-NN and linear accuracy of a run on its test subjects, beside the random and raw floors.
+def evaluate(
+    run: Path_,
+    protocol: tuple[str, ...] = (),
+    on: str = "",
+    split: str = "",
+    mapping: str = "",
+    csv: Path | None = None,
+    html: Path | None = None,
+    tex: Path | None = None,
+) -> None:
+    """1-NN and linear accuracy of a run on its test subjects, or other protocols, beside the random and raw floors.
 
     Args:
         run: folder of the run.
+        protocol: 1-nn, 20-nn, linear, retrieval, finetune, semi:1,10, one-shot ...; a wrong name lists them all.
+        on: another dataset to measure on (transfer); one with another skeleton is mapped by joint names and roles.
+        split: how that dataset is parted.
+        mapping: JSON file, joint of the run's skeleton -> joint of that dataset, where names do not say it.
         csv: write the table there too.
         html: write the table there too.
+        tex: write the table there too.
     """
-    from skelbench.evaluate.report import compare
-    from skelbench.train import open_run
+    from skelbench.recipes.results import protocols_named, report, save
 
-    table = compare(open_run(run))
+    table = report([run], protocols=protocols_named(protocol, on=on, split=split, mapping=mapping))
     print(table.to_markdown())
-    if csv:
-        csv.write_text(table.to_csv())
-    if html:
-        html.write_text(f"<!doctype html><meta charset=utf-8><title>{run.name}</title>{table.to_html()}")
+    save(table, csv, html, tex)
+
+
+@app.command(name="report")
+def report_runs(
+    runs: Positional[tuple[Path, ...]],
+    protocol: tuple[str, ...] = (),
+    fuse: str | None = None,
+    csv: Path | None = None,
+    html: Path | None = None,
+    tex: Path | None = None,
+) -> None:
+    """One table for several runs: spread over seeds, floors, the papers' numbers where they may stand, what differs.
+
+    Args:
+        runs: their folders.
+        protocol: as in evaluate.
+        fuse: add up the scores of the runs: equal, chosen (on held-out training subjects), or weights as 0.6,0.6,0.4.
+        csv: write the table there too.
+        html: write the table there too.
+        tex: write the table there too.
+    """
+    from skelbench.recipes.results import fusion_named, protocols_named, report, save
+
+    table = report(runs, protocols=protocols_named(protocol), fuse=None if fuse is None else fusion_named(fuse))
+    print(table.to_markdown())
+    save(table, csv, html, tex)
+
+
+@app.command
+def recipe(
+    name: Positional[str] = "",
+    dry: bool = False,
+    data: str | None = None,
+    out: Path = Path("results"),
+    seeds: int = 1,
+    set: tuple[str, ...] = (),
+) -> None:
+    """Run a row of a paper's table; without a name, list those there are.
+
+    Args:
+        name: of the recipe.
+        dry: build everything at full size, make two steps on made-up clips, keep nothing.
+        data: the dataset, where it is not called as in the recipe.
+        out: folder for runs and the table.
+        seeds: repetitions.
+        set: settings changed, as NAME=VALUE; the paper's number then leaves the table.
+    """
+    from skelbench.recipes.papers import RECIPES
+    from skelbench.recipes.papers import recipe as find_recipe
+    from skelbench.recipes.recipe import dry as try_out
+    from skelbench.recipes.recipe import reproduce
+
+    edits = dict(_setting(word) for word in set)
+    if not name:
+        print("\n".join(str(make()) for make in RECIPES.values()))
+    elif dry:
+        print(try_out(find_recipe(name), **edits))
+    else:
+        print(reproduce(find_recipe(name), data=data, out=out, seeds=seeds, **edits).to_markdown())
 
 
 @runs.command(name="list")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from skelbench.data.normalised import picture_sizes
+from skelbench.data.repeats import Repeats
 from skelbench.data.store import Store, gather
 from skelbench.errors import ConfigError, DataError
 from skelbench.skeleton.clip import Batch, batch_of
@@ -32,6 +33,7 @@ class Loader:
         shuffle: whether ``epoch`` draws a new order.
         drop_last: leave out a last batch that is smaller than the others (``epoch`` only).
         cache: keep normalised clips where they fit.
+        repeats: how often an epoch shows every row; every row once when None. ``batches()`` knows nothing of it.
 
     Raises:
         ConfigError: no such preset, a store that was normalised in another way, a batch size below 1, or ``drop_last`` with fewer
@@ -49,33 +51,44 @@ class Loader:
         shuffle: bool = True,
         drop_last: bool = False,
         cache: bool = True,
+        repeats: Repeats | None = None,
     ) -> None:
         self.store, self.batch_size, self.shuffle, self.drop_last = store, batch_size, shuffle, drop_last
         self.preset = to_apply(preset, store.meta.presets, where=repr(store.meta.name))
         self.rows = np.asarray(rows, np.int64)
         if self.rows.ndim != 1 or not len(self.rows) or self.rows.min() < 0 or self.rows.max() >= len(store):
             raise DataError(f"a loader needs rows between 0 and {len(store) - 1}, at least one; got shape {self.rows.shape}")
-        if batch_size < 1 or (drop_last and batch_size > len(self.rows)):
-            raise ConfigError(f"batch_size {batch_size} does not fit {len(self.rows)} clips (drop_last={drop_last})")
+        if repeats is not None and len(repeats) != len(self.rows):
+            raise DataError(f"repeats are of {len(repeats)} rows, the loader has {len(self.rows)}")
+        self.repeats = repeats
+        if batch_size < 1 or (drop_last and batch_size > self.shown):
+            raise ConfigError(f"batch_size {batch_size} does not fit {self.shown} clips (drop_last={drop_last})")
         self._lengths = np.zeros(0, np.int64)  # (n,) of the clips in the cache
         self._starts = np.zeros(0, np.int64)  # (n,) their first frames in the cache
         self._cached: np.ndarray | None = None  # (sum of lengths, M, V, C)
         self._keep = cache and int(store.index["length"][self.rows].sum()) * store.frames[0].nbytes <= CACHE_BYTES
 
+    @property
+    def shown(self) -> int:
+        """Clips in one ``epoch``, before ``drop_last``; a clip counts as often as it is shown."""
+        return len(self.rows) if self.repeats is None else self.repeats.total
+
     def __len__(self) -> int:
         """Batches in one ``epoch``."""
-        n = len(self.rows)
+        n = self.shown
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def epoch(self, generator: torch.Generator, *, skip: int = 0) -> Iterator[Batch]:
-        """One pass. The order is drawn at the call, in one draw, so that a resumed run can repeat it.
+        """One pass. The order is drawn at the call, so that a resumed run can repeat it.
 
         Args:
-            generator: decides the order (not touched without ``shuffle``).
+            generator: decides the order, and which rows are shown once more (not touched without ``shuffle`` and ``repeats``).
             skip: batches to leave out at the front, for a run that stopped in the middle of an epoch.
         """
-        n = len(self.rows)
+        n = self.shown
         order = torch.randperm(n, generator=generator).numpy() if self.shuffle else np.arange(n)
+        if self.repeats is not None:
+            order = self.repeats.drawn(generator)[order]
         return (self._batch(order[i * self.batch_size : (i + 1) * self.batch_size]) for i in range(skip, len(self)))
 
     def batches(self) -> Iterator[Batch]:

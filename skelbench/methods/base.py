@@ -77,6 +77,19 @@ class Method(nn.Module):
         """D of ``features``."""
         raise NotImplementedError
 
+    def meet(self, labels: Tensor, classes: tuple[str, ...]) -> Tensor | None:
+        """Told once, before training, the labels (n,) of the clips it will learn from, -1 unknown, and the names of the classes.
+
+        What is drawn from them is no part of a checkpoint: a run that is opened again meets its clips again.
+
+        Returns:
+            How often an epoch shows every clip (n,), see :class:`skelbench.data.repeats.Repeats`; None: each once.
+
+        Raises:
+            DataError: labels it cannot learn from.
+        """
+        return None
+
     def begin_epoch(self, epoch: int) -> None:
         """Called before the first step of every epoch; stages hang on it."""
 

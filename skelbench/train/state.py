@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from skelbench.data.loader import Loader
+from skelbench.data.repeats import Repeats
 from skelbench.data.splits import Split, make_split
 from skelbench.data.store import Store
 from skelbench.errors import ConfigError, RunError
@@ -64,6 +65,7 @@ class State:
     loss_sum: float = 0.0
     probed: int = -1
     sets: int = 0
+    repeats: Repeats | None = None
     held_out: HeldOut = field(default_factory=HeldOut)
     _loaders: dict[tuple[str, int], Loader] = field(default_factory=dict, repr=False)
 
@@ -79,9 +81,14 @@ class State:
         return self._load("train", self.rows, self.config.train.batch)
 
     @property
+    def shown(self) -> int:
+        """Clips that an epoch has to show, one as often as the method asks for it."""
+        return len(self.rows) if self.repeats is None else self.repeats.total
+
+    @property
     def per_epoch(self) -> int:
         """Batches of one epoch."""
-        return len(self.rows) // self.config.train.batch
+        return self.shown // self.config.train.batch
 
     @property
     def of(self) -> int:
@@ -129,7 +136,9 @@ class State:
         key = (name, len(rows))
         if key not in self._loaders:
             preset, train = self.config.train.normalise, name == "train"
-            self._loaders[key] = Loader(self.store, rows, batch_size=size, preset=preset, shuffle=train, drop_last=train)
+            repeats = self.repeats if train else None
+            how: dict[str, Any] = {"preset": preset, "shuffle": train, "drop_last": train, "repeats": repeats}
+            self._loaders[key] = Loader(self.store, rows, batch_size=size, **how)
         return self._loaders[key]
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict[str, Tensor], Counters]:
@@ -211,10 +220,13 @@ def prepare(config: RunConfig, store: Store) -> State:
     optimiser = find_optimiser(train, list(trainable(built).values()))
     draws = generator(train.seed, "draws")
     state = State(config=config, store=store, split=split, method=built, optimiser=optimiser, draws=draws, device=device)
+    labels = store.labels[state.rows]
+    times = built.meet(torch.from_numpy(np.asarray(labels, np.int64)), tuple(store.classes))
+    state.repeats = None if times is None else Repeats(times.cpu().numpy(), labels)
     if state.per_epoch < 1:
         raise ConfigError(
-            f"train.batch = {train.batch}, but split {config.split!r} of {config.data!r} has {len(state.rows)} training clips: not "
-            f"one full batch. Take a batch of {max(len(state.rows), 2)} at most"
+            f"train.batch = {train.batch}, but split {config.split!r} of {config.data!r} has {state.shown} training clips: not "
+            f"one full batch. Take a batch of {max(state.shown, 2)} at most"
         )
     return state
 

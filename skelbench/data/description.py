@@ -176,7 +176,7 @@ def _commands(
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", place.stem if place.is_file() else place.resolve().name).strip("._-")[:60] or "mine"
     wanted = {k: v for k, v in PLACEHOLDERS.items() if any(m.startswith(k) or f"{k}=" in m for m in missing)}
     optional = wanted.pop("labels", None)
-    choices = dict(found.groups() for m in missing if (found := CHOICE.match(m)))
+    choices: dict[str, str] = {found[1]: found[2] for m in missing if (found := CHOICE.match(m))}
     splits = facts.get("splits")
     more = {"format": format, **wanted, "split": splits[0] if isinstance(splits, list | tuple) and splits else None}
     given = {k: str(v) for k, v in more.items() if v}

@@ -14,7 +14,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -183,6 +183,43 @@ def hcn() -> list[Result]:
     net.train(), direct.train()
     one, two = alternate(lambda: net(x, g).sum().backward(), lambda: direct(x).sum().backward(), rounds=3)
     return [Result("HCN, published size, 32 clips", one, "person by person", two, per="step")]
+
+
+def psumnet() -> list[Result]:
+    """PSUMNet, published size, three streams in one pass, beside three passes of its equations as they stand."""
+    from tests.bench_psumnet import DirectStream, view_of
+
+    shape = {"topology": KINECT, "bodies": 2, "coordinates": 3, "classes": 60}
+    made = method("psumnet").build(method("psumnet").Config(), **shape, generator=torch.Generator().manual_seed(0))
+    batch = replace(bodies(4), labels=torch.arange(4))
+    streams = {name: DirectStream(made, name) for name in made.streams}
+    view = view_of(made.eval(), batch)
+    for name, direct in streams.items():
+        same(made.nets[name](made.parts[name].unified(view, KINECT)), direct(view), f"PSUMNet {name}")
+
+    def forward(apart: bool) -> None:
+        made.eval()
+        with torch.no_grad():
+            if not apart:
+                made.encode(view_of(made, batch))
+                return
+            for direct in streams.values():
+                direct(view_of(made, batch))
+
+    def step(apart: bool) -> None:
+        made.train().zero_grad()
+        if not apart:
+            made.step(batch, torch.Generator().manual_seed(1)).loss.backward()
+            return
+        for name, direct in streams.items():  # each draws and cuts its own views, as three runs do
+            seen = direct(made.view(batch, torch.Generator().manual_seed(1)))
+            torch.nn.functional.cross_entropy(made.heads[name](seen), batch.labels).backward()
+
+    results = []
+    for title, call in (("forward", forward), ("training step", step)):
+        one, two = alternate(lambda call=call: call(False), lambda call=call: call(True), rounds=3)
+        results.append(Result(f"PSUMNet {title}, 3 streams", one, "stream by stream", two, "", 4, "clip"))
+    return results
 
 
 def methods_over_moco() -> list[Result]:
@@ -362,6 +399,7 @@ PARTS = {
         gru,
         agcn,
         hcn,
+        psumnet,
         methods_over_moco,
         views,
         preprocessing,

@@ -71,7 +71,7 @@ def test_every_layout_has_streams_whose_bones_lead_to_one_hub(name):
 
 def test_a_layout_without_parts_is_told_what_is_wanted():
     bare = Topology(name="worm", joints=("a", "b", "c"), parents=(-1, 0, 1))
-    with pytest.raises(DataError, match=r"'worm' has no parts .* it has none.*left_arm.*JSON"):
+    with pytest.raises(DataError, match=r"'worm' has no parts .*it has none.*left_arm.*JSON"):
         part_streams(bare)
     with pytest.raises(ConfigError, match="faithful, fixed"):
         part_streams(KINECT, reading="own")

@@ -33,7 +33,19 @@ FLOORS = {
     "cli": 6,  # the shell calls the recipes
 }
 ONLY_UPSTAIRS = {"ipywidgets", "anywidget", "plotly"}  # floors 4 and 5
-NEVER_AT_IMPORT = {"umap", "sklearn", "plotly", "ipywidgets", "anywidget", "IPython", "tyro", "jupyterlab", "scipy", "h5py", "pyarrow"}
+NEVER_AT_IMPORT = {
+    "umap",
+    "sklearn",
+    "plotly",
+    "ipywidgets",
+    "anywidget",
+    "IPython",
+    "tyro",
+    "jupyterlab",
+    "scipy",
+    "h5py",
+    "pyarrow",
+}
 
 
 def modules():

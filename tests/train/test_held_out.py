@@ -1,4 +1,4 @@
-"""Validation decides: the learning rate as torch's own plateau rule, the epoch as the best seen, resumed runs included."""
+"""What a supervised run looks at on held-out subjects, and what it does about it."""
 
 import pytest
 import torch

@@ -12,7 +12,7 @@ import os
 
 SMOKE = bool(os.environ.get("SKELBENCH_SMOKE"))  # a few seconds, to see that everything runs
 SIZE = 240 if SMOKE else 1200  # clips
-EPOCHS = 2 if SMOKE else 30
+EPOCHS = 2 if SMOKE else 60
 
 # %%
 import torch

@@ -103,6 +103,30 @@ def export(name: Positional[str], folder: Path_, to: str = "pack", overwrite: bo
 
 
 @data.command
+def pool(
+    name: Positional[str],
+    datasets: Positional[tuple[str, ...]],
+    topology: str | None = None,
+    mapping: Path | None = None,
+    fps: float | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write several datasets as one, on the skeleton they share: sixteen joints that nearly every layout of a body has.
+
+    Args:
+        name: of the new dataset.
+        datasets: two or more.
+        topology: another skeleton, a built-in layout or a topology JSON.
+        mapping: JSON file, dataset -> joint of the new skeleton -> its joint(s), where names do not say it.
+        fps: frames a second; the lowest of the datasets' where left out.
+        overwrite: replace a dataset of that name.
+    """
+    from skelbench.data import pool as write_pool
+
+    print(write_pool(datasets, name, topology=topology, mapping=mapping, fps=fps, overwrite=overwrite))
+
+
+@data.command
 def card(name: Positional[str], out: Path | None = None, split: str | None = None) -> None:
     """One offline page on a dataset: counts, classes, lengths, quality of the skeletons, samples that play.
 

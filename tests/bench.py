@@ -299,6 +299,36 @@ def preprocessing() -> list[Result]:
     return [Result("isc preset, vectorised", one, "a loop over joints", two, unit=32, per="clip")]
 
 
+def retrieval() -> list[Result]:
+    """Mean average precision of 500 clips in galleries of two sizes, beside one sorted matrix; and the working space of both."""
+    from skelbench.evaluate import KNN, Features, Retrieval
+    from tests.evaluate.conftest import peak_bytes
+
+    def clips(N: int, first: int) -> Features:
+        g = torch.Generator().manual_seed(first)
+        ids, none = tuple(str(first + i) for i in range(N)), torch.zeros(N, dtype=torch.int64)
+        values, labels, classes = torch.randn(N, 128, generator=g), torch.arange(N) % 60, tuple(map(str, range(60)))
+        return Features(values=values, labels=labels, rows=first + torch.arange(N), subjects=none, ids=ids, classes=classes)
+
+    def sorted_matrix(gallery: Features, test: Features) -> torch.Tensor:
+        unit = torch.nn.functional.normalize
+        order = (unit(test.values.double(), dim=1) @ unit(gallery.values.double(), dim=1).T).argsort(dim=1, descending=True)
+        right = (gallery.labels[order] == test.labels[:, None]).double()
+        share = right.cumsum(1) / torch.arange(1, len(gallery) + 1)
+        return (share * right).sum(1) / right.sum(1)
+
+    results, test, how = [], clips(500, 0), {"memory": 16 << 20}
+    for G in (8_000, 32_000):
+        gallery = clips(G, 1000)
+        one, two = (lambda g=gallery: Retrieval(**how).run(g, test)), (lambda g=gallery: sorted_matrix(g, test))
+        same(one().average_precision, two(), "average precision")
+        space = [f"{peak_bytes(call) / 1e6:.0f}" for call in (one, two, lambda g=gallery: KNN(**how).run(g, test))]
+        told = f"working space: {space[0]} MB, sorted {space[1]}, 1-NN {space[2]}; budget: 17, whatever the gallery"
+        seconds = alternate(one, two, 2)
+        results.append(Result(f"mAP, 500 in {G // 1000}k x 128, 16 MB", seconds[0], "one sorted matrix", seconds[1], told))
+    return results
+
+
 def knn() -> list[Result]:
     """Exact cosine 1-NN of 4,000 queries in 16,000 rows of width 256, beside scikit-learn's brute force."""
     from sklearn.neighbors import NearestNeighbors
@@ -404,6 +434,7 @@ PARTS = {
         views,
         preprocessing,
         knn,
+        retrieval,
         slider,
         loading,
         ntu_files,

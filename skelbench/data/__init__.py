@@ -19,6 +19,7 @@ from skelbench.data.importing import import_data
 from skelbench.data.loader import Loader
 from skelbench.data.longtail import long_tailed
 from skelbench.data.normalised import normalised_clips
+from skelbench.data.pooling import pool, retarget
 from skelbench.data.splits import Split, loso_splits, make_split
 from skelbench.data.store import Checksum, Meta, Store, checksums, verify, write_store
 from skelbench.errors import ConfigError, DataError
@@ -43,6 +44,8 @@ __all__ = [
     "loso_splits",
     "make_split",
     "normalised_clips",
+    "pool",
+    "retarget",
     "verify",
     "write_pack",
     "write_store",

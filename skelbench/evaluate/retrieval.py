@@ -108,20 +108,18 @@ class Retrieval:
             raise ConfigError(f"precision at {max(self.at)} among {len(gallery)} gallery clips; choose {len(gallery)} at most")
         average = torch.zeros(len(test), dtype=torch.float64)
         precision = {k: torch.zeros(len(test), dtype=torch.float64) for k in self.at}
-        unmatched = 0
-        for label in test.labels.unique().tolist():
-            asked = (test.labels == label).nonzero()[:, 0]
-            own = (gallery.labels == label).nonzero()[:, 0]
-            unmatched += 0 if len(own) else len(asked)
-            if not len(own):
-                continue
-            q, g = block_sizes(len(asked), len(gallery), len(own), test.values.shape[1], memory=self.memory)
-            for at in asked.split(q):
-                ranks = class_ranks(test.values[at], gallery.values, own, rows=g)  # (q, R)
-                found, at = torch.arange(1, len(own) + 1, dtype=torch.float64, device=ranks.device), at.cpu()
-                average[at] = (found / ranks).mean(dim=1).cpu()
-                for k in self.at:
-                    precision[k][at] = ((ranks <= k).sum(dim=1) / k).double().cpu()
+        sizes = torch.bincount(gallery.labels, minlength=len(test.classes))  # clips of every class
+        unmatched = int((sizes[test.labels] == 0).sum())
+        asked = test.labels.argsort(stable=True)  # few classes a block
+        asked = asked[sizes[test.labels[asked]] > 0]
+        q, g = block_sizes(len(asked), len(gallery), int(sizes.max()), test.values.shape[1], memory=self.memory)
+        for at in asked.split(q):
+            ranks = class_ranks(test.values[at], test.labels[at], gallery.values, gallery.labels, rows=g)  # (q, R)
+            there, at = ranks > 0, at.cpu()
+            found = there.cumsum(1).double()  # how many of the class came up to here
+            average[at] = (torch.where(there, found / ranks.clamp(min=1), 0).sum(dim=1) / there.sum(dim=1)).cpu()
+            for k in self.at:
+                precision[k][at] = ((there & (ranks <= k)).sum(dim=1) / k).double().cpu()
         return Retrieved(
             classes=test.classes,
             labels=test.labels.cpu(),
@@ -132,38 +130,47 @@ class Retrieval:
         )
 
 
-def class_ranks(queries: Tensor, gallery: Tensor, own: Tensor, *, rows: int) -> Tensor:
-    """Where the clips of one class stand in the order of the whole gallery, the best first: int64 (q, R), counted from 1.
+def class_ranks(queries: Tensor, labels: Tensor, gallery: Tensor, classes: Tensor, *, rows: int) -> Tensor:
+    """Where the clips of each query's class stand in the order of the whole gallery, the best first: int64 (q, R), from 1 on.
 
-    The gallery is walked through twice, ``rows`` clips at a time: once for the R similarities of the class, once to count for each
-    of them how many are larger. No order of the whole gallery is ever made.
+    R is the size of the largest class; rows of smaller ones end in zeros. The gallery is walked through ``rows`` clips at a time:
+    once, class by class, for the similarities of the class, and once to count for each of them how many are larger. No order of the
+    whole gallery is ever made.
 
     Args:
-        queries: features of that class (q, D).
+        queries: features (q, D).
+        labels: their classes (q,), each with at least one clip in the gallery.
         gallery: (G, D).
-        own: rows of the gallery that are of the class (R,).
+        classes: of the gallery's clips (G,).
         rows: gallery clips at a time.
     """
     unit = unit_rows(queries)
-    theirs = torch.cat([rank_keys(unit, unit_rows(gallery[at]), at) for at in own.split(rows)], dim=1)  # (q, R)
-    theirs = theirs.sort(dim=1).values  # ascending
-    passed = torch.zeros(len(unit), len(own) + 1, dtype=torch.int64, device=unit.device)
+    own = {label: (classes == label).nonzero()[:, 0] for label in labels.unique().tolist()}
+    R, last = max(len(at) for at in own.values()), torch.iinfo(torch.int64).max
+    theirs = torch.full((len(unit), R), last, dtype=torch.int64, device=unit.device)  # padded where a class is smaller
+    for label, clips in own.items():
+        of = (labels == label).nonzero()[:, 0]
+        for first, at in zip(range(0, len(clips), rows), clips.split(rows), strict=True):
+            theirs[of, first : first + len(at)] = rank_keys(unit[of], unit_rows(gallery[at]), at)
+    theirs = theirs.sort(dim=1).values  # the least alike first
+    passed = torch.zeros(len(unit), R + 1, dtype=torch.int64, device=unit.device)
     for first in range(0, len(gallery), rows):
         block = unit_rows(gallery[first : first + rows])
         keys = rank_keys(unit, block, torch.arange(first, first + len(block), device=unit.device))  # (q, g)
         below = torch.searchsorted(theirs, keys)  # how many of the class are less alike than this clip
         passed.scatter_add_(1, below, torch.ones_like(below))
-    # passed[j] clips are more alike than exactly j of the class; the j-th has all of those before it that pass more than j
-    above = passed.flip(1).cumsum(1)[:, :-1]  # (q, R), most alike first
-    return above + 1
+    # passed[j] clips are more alike than exactly j of the class; ahead of its j-th stand those that pass more than j
+    ranks = passed.flip(1).cumsum(1)[:, :-1] + 1  # (q, R), the padding first
+    ranks = ranks.masked_fill(theirs.flip(1) == last, 0)
+    return ranks.gather(1, (ranks == 0).to(torch.int8).argsort(dim=1, stable=True))
 
 
 def block_sizes(Q: int, G: int, R: int, D: int, *, memory: int) -> tuple[int, int]:
     """Queries and gallery clips at a time, so that working space stays below ``memory`` bytes.
 
-    A query costs 80 bytes for every clip of its class (similarities, their order, counts) and 32 D (float64, normalised,
+    A query costs 120 bytes for every clip of the largest class (similarities, their order, counts) and 32 D (float64, normalised,
     temporaries); a gallery clip 32 D, and a pair 72 bytes.
     """
-    q = max(1, min(Q, memory // 3 // (80 * R + 32 * D)))
+    q = max(1, min(Q, memory // 3 // (120 * R + 32 * D)))
     g = max(1, min(G, memory // 3 // (72 * q + 32 * D)))
     return int(q), int(g)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skelbench.data import load
-from skelbench.data.pool import as_layout
+from skelbench.data.pooling import as_layout
 from skelbench.data.splits import make_split, usual_split
 from skelbench.errors import ConfigError
 from skelbench.evaluate.linear import Linear

@@ -144,7 +144,7 @@ def reproduce(
         else:
             run = start(config, store, split=recipe.split, folder=folder)
         runs.append(run.run(progress=progress))
-    table = report(runs, protocols=recipe.protocols)
+    table = report(runs, protocols=recipe.protocols, recipe=recipe)
     for suffix, text in _texts(table).items():
         (Path(out) / f"{recipe.name}.{suffix}").write_text(text, encoding="utf-8")
     return table

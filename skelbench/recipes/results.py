@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,19 @@ from skelbench.evaluate import (
     OwnClassifier,
     Row,
     Table,
+    Transfer,
     Trial,
     evaluate,
     floors,
     row_of,
     run_protocol,
 )
+from skelbench.evaluate.protocols import protocol as find_protocol
 from skelbench.evaluate.score import AnyProtocol, Score
 from skelbench.recipes.papers import RECIPES
 from skelbench.recipes.recipe import BESIDE, Recipe, with_paper
 from skelbench.train import Difference, Run, RunConfig, diff, open_run, presets
+from skelbench.train.tree import leaves
 
 
 def report(
@@ -34,18 +38,21 @@ def report(
     *,
     protocols: Sequence[AnyProtocol] | None = None,
     fuse: Fusion | None = None,
+    recipe: Recipe | None = None,
     batch_size: int = 256,
     device: str | None = None,
 ) -> Table:
     """Every run under every protocol, on its own data and split, beside its floors.
 
-    Runs of one method that differ in nothing but the seed are one line with a spread. The floors of a split have the encoder of the
-    first run there, untrained, once for every seed; methods with another encoder get a line ``random (<method>)`` of their own.
+    Runs of one method that differ in nothing but the seed are one line with a spread; where settings differ, the line names them.
+    The floors of a split have the encoder of the first run there, untrained, once for every seed; methods with another encoder get
+    a line ``random (<method>)`` of their own.
 
     Args:
         runs: open runs, or their folders.
         protocols: 1-NN and linear where left out, with the classifier of supervised methods; one-shot on a one-shot split.
         fuse: add up the scores of the runs on each split, seed by seed, in one more line a protocol that has class scores.
+        recipe: what the runs are runs of; found by method, data and split where left out.
         batch_size: of the extraction; changes no result.
         device: where protocols compute; the runs' own where None.
 
@@ -58,8 +65,47 @@ def report(
         raise ConfigError("a report needs at least one run")
     table = Table()
     for together in _by_place(opened):
-        table.add(_rows_of_place(together, protocols, fuse, batch_size=batch_size, device=device))
+        table.add(_rows_of_place(together, protocols, fuse, recipe, batch_size=batch_size, device=device))
     return table
+
+
+def protocols_named(names: Sequence[str], *, on: str = "", split: str = "", mapping: str = "") -> list[AnyProtocol] | None:
+    """Protocols by name; with ``on``, each of them on another dataset. None, for the usual ones, where there is neither.
+
+    Raises:
+        ConfigError: no protocol of that name, or a split or mapping without a dataset to measure on.
+    """
+    if not on and (split or mapping):
+        raise ConfigError("split and mapping belong to a dataset to measure on; say which with --on")
+    chosen = [find_protocol(name) for name in names]
+    if on:
+        return [Transfer(to=on, split=split, protocol=p, mapping=mapping) for p in chosen or [KNN(), Linear()]]
+    return chosen or None
+
+
+def fusion_named(text: str) -> Fusion:
+    """``equal``, ``chosen``, or weights with commas between them.
+
+    Raises:
+        ConfigError: none of these.
+    """
+    if text in ("equal", "chosen"):
+        return Fusion(weights=None if text == "equal" else "chosen")
+    try:
+        return Fusion(weights=tuple(float(word) for word in text.split(",")))
+    except ValueError as error:
+        raise ConfigError(f"fuse={text!r}: wanted 'equal', 'chosen', or weights as 0.6,0.6,0.4") from error
+
+
+def save(table: Table, csv: Path | None = None, html: Path | None = None, tex: Path | None = None) -> None:
+    """Write a table to the files that are given."""
+    if csv:
+        csv.write_text(table.to_csv(), encoding="utf-8")
+    if html:
+        title = escape(html.stem)
+        html.write_text(f"<!doctype html><meta charset=utf-8><title>{title}</title>{table.to_html()}", encoding="utf-8")
+    if tex:
+        tex.write_text(table.to_latex(), encoding="utf-8")
 
 
 def _by_place(runs: Sequence[Run]) -> list[list[Run]]:
@@ -71,13 +117,19 @@ def _by_place(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _rows_of_place(
-    runs: list[Run], protocols: Sequence[AnyProtocol] | None, fuse: Fusion | None, *, batch_size: int, device: str | None
+    runs: list[Run],
+    protocols: Sequence[AnyProtocol] | None,
+    fuse: Fusion | None,
+    given: Recipe | None,
+    *,
+    batch_size: int,
+    device: str | None,
 ) -> list[Row]:
     chosen = list(protocols) if protocols is not None else usual_protocols(runs)
     names, rows = _names(runs), []
     options: dict[str, Any] = {"protocols": chosen, "batch_size": batch_size, "device": device}
     for run, name in zip(runs, names, strict=True):
-        recipe = recipe_of(run.config, run.store)
+        recipe = given or recipe_of(run.config, run.store)
         differs = differences(run.config, recipe)
         small = {d.name: (d.a, d.b) for d in differs} | dict(recipe.differs if recipe else {})
         own = evaluate(run, name=name, differs=((k, a, b) for k, (a, b) in small.items()), **options)
@@ -117,11 +169,29 @@ def differences(config: RunConfig, recipe: Recipe | None) -> list[Difference]:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Names in the table: the method's, with the run's folder where the method was run with several settings."""
-    settings: dict[str, set[str]] = {}
+    """Names in the table: the method's, with the settings that differ where the method was run with several.
+
+    ``moco (stream=joint)`` and ``moco (stream=bone)``; where more than three settings differ, the folder of the first such run.
+    """
+    names = []
     for run in runs:
-        settings.setdefault(run.config.method, set()).add(run.config.edit({"train.seed": 0}).hash())
-    return [r.config.method if len(settings[r.config.method]) == 1 else f"{r.config.method} ({r.folder.name})" for r in runs]
+        alike = [_settings(r) for r in runs if r.config.method == run.config.method]
+        own = _settings(run)
+        varied = [path for path in own if len({repr(a.get(path)) for a in alike}) > 1]
+        if not varied:
+            names.append(run.config.method)
+        elif len(varied) <= 3:
+            words = ", ".join(f"{path.split('.')[-1]}={own[path]}" for path in varied)
+            names.append(f"{run.config.method} ({words})")
+        else:
+            first = next(r for r in runs if r.config.method == run.config.method and _settings(r) == own)
+            names.append(f"{run.config.method} ({first.folder.name})")
+    return names
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """What makes a run another one than a repetition of it."""
+    return {path: value for path, value in leaves(run.config).items() if path not in BESIDE}
 
 
 def _floors(runs: Sequence[Run], options: dict[str, Any]) -> list[Row]:

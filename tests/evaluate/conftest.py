@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from skelbench.data.splits import Split
 from skelbench.data.store import write_store
@@ -102,3 +107,43 @@ def blobs():
         )
 
     return make
+
+
+class Peak(TorchDispatchMode):
+    """The most bytes that tensors made inside it held at one time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held, self.most, self._storages = 0, 0, set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        inputs = {t.untyped_storage().data_ptr() for t in tree_leaves((args, kwargs or {})) if isinstance(t, torch.Tensor)}
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                place, size = storage.data_ptr(), storage.nbytes()
+                if place in inputs or place in self._storages:
+                    continue
+                self._storages.add(place)
+                self.held += size
+                self.most = max(self.most, self.held)
+                weakref.finalize(storage, self._let_go, place, size)
+        return out
+
+    def _let_go(self, place, size):
+        if place in self._storages:
+            self._storages.discard(place)
+            self.held -= size
+
+
+def peak_bytes(call: Callable[[], object]) -> int:
+    """The most bytes that tensors made by a call held at one time."""
+    with Peak() as seen:
+        call()
+    return seen.most
+
+
+@pytest.fixture(scope="session")
+def peak() -> Callable[[Callable[[], object]], int]:
+    return peak_bytes

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import weakref
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from skelbench.errors import ConfigError, DataError
 from skelbench.evaluate import KNN, Features, Retrieval
@@ -119,42 +115,8 @@ def test_settings_and_features_are_checked(blobs):
         Retrieval(at=(1,)).run(blobs(0, 40), broken)
 
 
-class Peak(TorchDispatchMode):
-    """The most bytes that tensors made inside it held at one time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.held, self.most, self._storages = 0, 0, set()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        inputs = {t.untyped_storage().data_ptr() for t in tree_leaves((args, kwargs or {})) if isinstance(t, torch.Tensor)}
-        out = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, torch.Tensor):
-                storage = tensor.untyped_storage()
-                place, size = storage.data_ptr(), storage.nbytes()
-                if place in inputs or place in self._storages:
-                    continue
-                self._storages.add(place)
-                self.held += size
-                self.most = max(self.most, self.held)
-                weakref.finalize(storage, self._let_go, place, size)
-        return out
-
-    def _let_go(self, place, size):
-        if place in self._storages:
-            self._storages.discard(place)
-            self.held -= size
-
-
-def peak(call):
-    with Peak() as seen:
-        call()
-    return seen.most
-
-
 @pytest.mark.parametrize("what", ["retrieval", "nearest"])
-def test_working_space_does_not_grow_with_the_gallery(what):
+def test_working_space_does_not_grow_with_the_gallery(what, peak):
     memory, D, Q = 1 << 20, 16, 12
 
     def run(G, memory=memory):
@@ -176,5 +138,5 @@ def test_block_sizes_stay_below_the_limit(Q, G, share, D):
     memory, R = 128 << 20, max(1, int(G * share))
     q, g = block_sizes(Q, G, R, D, memory=memory)
     assert 1 <= q <= Q and 1 <= g <= G
-    assert q == 1 or q * (80 * R + 32 * D) <= memory / 2
+    assert q == 1 or q * (120 * R + 32 * D) <= memory / 2
     assert g == 1 or g * (72 * q + 32 * D) <= memory / 2

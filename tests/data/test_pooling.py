@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from skelbench.data import import_data, load, make_split, verify
-from skelbench.data.pool import as_layout, pool, resample, retarget
+from skelbench.data.pooling import as_layout, pool, resample, retarget
 from skelbench.data.store import Store, write_store
 from skelbench.errors import ConfigError, DataError
 from skelbench.skeleton.clip import Clip

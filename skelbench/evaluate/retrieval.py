@@ -113,7 +113,7 @@ class Retrieval:
         asked = test.labels.argsort(stable=True)  # few classes a block
         asked = asked[sizes[test.labels[asked]] > 0]
         q, g = block_sizes(len(asked), len(gallery), int(sizes.max()), test.values.shape[1], memory=self.memory)
-        for at in asked.split(q):
+        for at in asked.split(q) if len(asked) else ():
             ranks = class_ranks(test.values[at], test.labels[at], gallery.values, gallery.labels, rows=g)  # (q, R)
             there, at = ranks > 0, at.cpu()
             found = there.cumsum(1).double()  # how many of the class came up to here

@@ -128,7 +128,7 @@ def test_working_space_does_not_grow_with_the_gallery(what, peak):
 
     small, large = run(1_000), run(16_000)
     assert small < memory and large < memory
-    assert large < 1.3 * small
+    assert large < 2 * small, (small, large)  # for 16 times the clips
     assert run(16_000, memory=1 << 30) > 8 * large  # where it may, it takes more: the measuring works
 
 

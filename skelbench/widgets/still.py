@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import html
+import re
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -18,11 +20,15 @@ from skelbench.widgets.palette import CLASSES, LINE, RAMP
 DASHES = (None, "7 3", "2 3", "9 3 2 3")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Still:
     """A picture as SVG text; the last expression of a cell shows it."""
 
     svg: str
+
+    def __repr__(self) -> str:
+        name = re.search(r"<title>(.*?)</title>", self.svg, re.DOTALL)
+        return f"Still({html.unescape(name[1]) if name else ''})"
 
     def _repr_svg_(self) -> str:
         return self.svg

@@ -56,6 +56,7 @@ def test_charts_draw_every_line_where_its_numbers_are():
     one = Chart(title="agree < & >", x=[0, 1, 2], lines={"up": [0.0, 1.0, 2.0], "gap": [1.0, np.nan, 1.0]}, levels={"chance": 0.5})
     made = charts([one, Chart(title="two", x=[0, 5], lines={"flat": [3.0, 3.0]}, levels={})], columns=2)
     assert isinstance(made, Still) and made._repr_svg_() == made.svg
+    assert repr(made) == "Still(agree < & >; two)" and repr(Still(svg="<svg/>")) == "Still()"
     root = ET.fromstring(made.svg)
     words = [t.text for t in root.iter(f"{SVG}text")]
     assert {"agree < & >", "up", "gap", "chance", "two", "flat"} <= set(words)

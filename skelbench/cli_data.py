@@ -109,6 +109,7 @@ def pool(
     topology: str | None = None,
     mapping: Path | None = None,
     fps: float | None = None,
+    without: tuple[str, ...] = (),
     overwrite: bool = False,
 ) -> None:
     """Write several datasets as one, on the skeleton they share: sixteen joints that nearly every layout of a body has.
@@ -119,11 +120,16 @@ def pool(
         topology: another skeleton, a built-in layout or a topology JSON.
         mapping: JSON file, dataset -> joint of the new skeleton -> its joint(s), where names do not say it.
         fps: frames a second; the lowest of the datasets' where left out.
+        without: DATASET=SPLIT leaves out what that split tests on, so that a network trained on the pool can be measured there.
         overwrite: replace a dataset of that name.
     """
     from skelbench.data import pool as write_pool
 
-    print(write_pool(datasets, name, topology=topology, mapping=mapping, fps=fps, overwrite=overwrite))
+    left_out = dict(word.split("=", 1) for word in without if "=" in word)
+    if len(left_out) < len(without):
+        raise ConfigError(f"--without {' '.join(without)}: wanted DATASET=SPLIT, each dataset once")
+    how: dict[str, Any] = {"topology": topology, "mapping": mapping, "fps": fps, "without": left_out}
+    print(write_pool(datasets, name, overwrite=overwrite, **how))
 
 
 @data.command

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from skelbench.data.container import ABOUT
 from skelbench.data.folders import check_name, check_target, data_home
+from skelbench.data.splits import make_split
 from skelbench.data.store import Store, write_store
 from skelbench.errors import ConfigError, DataError
 from skelbench.skeleton.clip import Clip
@@ -42,6 +43,7 @@ class Part:
         labels: label of the pool for each of its labels.
         alone: whether it is the only one; names and numbers are then kept as they are.
         bodies: how many bodies of a clip are kept at most, the first ones.
+        rows: its clips that are taken.
     """
 
     store: Store
@@ -52,11 +54,12 @@ class Part:
     labels: tuple[int, ...]
     alone: bool
     bodies: int
+    rows: np.ndarray
 
     def clips(self) -> Iterator[Clip]:
         """Its clips, one by one."""
         name = self.store.meta.name
-        for clip in self.store:
+        for clip in (self.store[row] for row in self.rows.tolist()):
             joints = resample(self.joints.apply(clip.joints[:, : self.bodies]), clip.fps, self.fps)
             joints[..., : self.joints.source.dims] *= np.float32(self.scale)
             yield Clip(
@@ -88,6 +91,7 @@ def pool(
     topology: Topology | str | Path | None = None,
     mapping: Mapping[str, Override] | str | Path | None = None,
     fps: float | None = None,
+    without: Mapping[str, str] | None = None,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Store:
@@ -102,6 +106,7 @@ def pool(
         topology: skeleton of the pool; the common body where left out.
         mapping: dataset -> target joint -> source joint(s), where names and roles do not say it; or a JSON file of that form.
         fps: frames a second; the lowest of the datasets' where left out. Clips of another rate are resampled linearly.
+        without: dataset -> split whose test side is left out, so that a network trained on the pool can be measured there.
         overwrite: replace a dataset of that name.
         progress: show a bar.
 
@@ -111,7 +116,7 @@ def pool(
     Raises:
         DataError: nothing to pool, the datasets have no coordinates in common (2D and 3D, other units or normalisations), a joint
             of the pool has no counterpart, or the name is taken; says which dataset, and what differs.
-        ConfigError: an fps that is not above 0.
+        ConfigError: an fps that is not above 0, or ``without`` names no dataset of the pool, or no split of it.
     """
     opened = [_open(store) for store in stores]
     names = [s.meta.name for s in opened]
@@ -119,10 +124,11 @@ def pool(
         raise DataError(f"a pool takes two or more datasets of different names, got {', '.join(names) or 'none'}")
     classes = tuple(dict.fromkeys(c for s in opened for c in s.classes))
     parts = _parts(opened, topology, _by_dataset(mapping, names), fps, classes, bodies=max(s.bodies for s in opened))
+    parts = [replace(p, rows=rows) for p, rows in zip(parts, _taken(opened, without or {}), strict=True)]
     first = opened[0].meta
     about = {
-        "licence": "\n".join(f"{s.meta.name}: {s.meta.licence or 'not stated'}" for s in opened),
-        "attribution": "\n".join(dict.fromkeys(s.meta.attribution for s in opened if s.meta.attribution)),
+        "licence": "; ".join(f"{s.meta.name}: {s.meta.licence or 'not stated'}" for s in opened),
+        "attribution": "; ".join(dict.fromkeys(s.meta.attribution for s in opened if s.meta.attribution)),
         "extra": {"names": {"source": names}, **({"image": True} if first.extra.get("image") else {})},
     }
     return _write(parts, name, classes=classes, about=about, overwrite=overwrite, progress=progress)
@@ -200,8 +206,21 @@ def _parts(
             raise DataError(f"dataset {store.meta.name!r}: {error}") from error
         labels = tuple(classes.index(c) for c in store.classes)
         how: dict[str, Any] = {"joints": joints, "scale": scale, "fps": rate, "labels": labels, "bodies": bodies}
+        how["rows"] = np.arange(len(store))
         parts.append(Part(store=store, number=n, alone=len(stores) == 1, **how))
     return parts
+
+
+def _taken(stores: Sequence[Store], without: Mapping[str, str]) -> list[np.ndarray]:
+    """Rows of every dataset but those on the test side of a split."""
+    unknown = [name for name in without if name not in [s.meta.name for s in stores]]
+    if unknown:
+        raise ConfigError(f"without: {unknown[0]!r} is none of {', '.join(s.meta.name for s in stores)}")
+    rows = []
+    for store in stores:
+        everything, split = np.arange(len(store)), without.get(store.meta.name)
+        rows.append(everything if split is None else np.setdiff1d(everything, make_split(store, split, allow_missing=True).test))
+    return rows
 
 
 def _conventions(stores: Sequence[Store]) -> list[float]:
@@ -254,7 +273,7 @@ def _write(
         "fps": parts[0].fps,
         "bodies": parts[0].bodies,
         "from": [
-            {"name": p.store.meta.name, "data": p.store.fingerprint, "clips": len(p.store), "joints": p.joints.to_dict()}
+            {"name": p.store.meta.name, "data": p.store.fingerprint, "clips": len(p.rows), "joints": p.joints.to_dict()}
             for p in parts
         ],
     }
@@ -277,7 +296,7 @@ def _write(
         provenance={"pool": stamp, "sources": [dict(p.store.meta.provenance) for p in parts]},
         overwrite=overwrite,
         progress=progress,
-        total=sum(len(p.store) for p in parts),
+        total=sum(len(p.rows) for p in parts),
         **about,
     )
 
@@ -299,3 +318,15 @@ def as_layout(
     there = data_home() / name
     made = there.is_dir() and "pool" in Store(there).meta.provenance
     return retarget(store, topology, name, mapping=mapping, bodies=M, overwrite=made, progress=False)
+
+
+def clips_seen(store: Store, rows: np.ndarray, other: Store) -> set[str]:
+    """Names of clips of ``other`` that stand on these rows of ``store``: it is that dataset, or was made from it."""
+    names = {store.ids[r] for r in rows.tolist()}
+    if store.fingerprint == other.fingerprint:
+        return names
+    sources = store.meta.provenance.get("pool", {}).get("from", [])
+    ours = [s["name"] for s in sources if s["data"] == other.fingerprint]
+    if len(sources) == 1:
+        return names if ours else set()
+    return {n.removeprefix(f"{source}:") for source in ours for n in names if n.startswith(f"{source}:")}

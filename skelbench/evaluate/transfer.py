@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from skelbench.data import load
-from skelbench.data.pooling import as_layout
+from skelbench.data.pooling import as_layout, clips_seen
 from skelbench.data.splits import make_split, usual_split
 from skelbench.errors import ConfigError
 from skelbench.evaluate.linear import Linear
@@ -85,7 +87,8 @@ class Transfer(OnNetwork):
 
         Raises:
             DataError: no such dataset, no coordinates in common, or joints of the network's skeleton without a counterpart.
-            ConfigError: the dataset was stored with another normalisation than the network was trained with.
+            ConfigError: the dataset was stored with another normalisation than the network was trained with, or clips that it tests
+                on were trained on.
         """
         own = load(self.to)
         store = as_layout(
@@ -97,6 +100,14 @@ class Transfer(OnNetwork):
                 "(a score counts as one); import it again with or without scores"
             )
         split = make_split(store, self.split or usual_split(store))
+        rows = np.concatenate([trial.split.train_all, trial.split.extra])
+        seen = clips_seen(trial.store, rows, own) & {store.ids[r] for r in split.test.tolist()}
+        if seen:
+            raise ConfigError(
+                f"{len(seen)} of the {len(split.test)} test clips of {self.to!r} stand on the training side of "
+                f"{trial.store.meta.name!r} ({trial.split.name}), e.g. {min(seen)!r}: that is no transfer. Pool the datasets "
+                f"without them, skelbench data pool ... --without {own.meta.name}={split.name}, or measure on another dataset"
+            )
         outcome = run_protocol(self.protocol, replace(trial, store=store, split=split))
         chosen: dict[str, Any] = {}
         if store is not own and own.topology != store.topology:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from skelbench.data import import_data, load, make_split, verify
-from skelbench.data.pooling import as_layout, pool, resample, retarget
+from skelbench.data.pooling import as_layout, clips_seen, pool, resample, retarget
 from skelbench.data.store import Store, write_store
 from skelbench.errors import ConfigError, DataError
 from skelbench.skeleton.clip import Clip
@@ -52,7 +52,7 @@ def test_a_pool_holds_every_clip_in_the_common_body() -> None:
     assert both.ids[:2] == ["a:c0", "a:c1"] and both.ids[11] == "b:c5"
     assert both.index["source"].tolist() == [0] * 6 + [1] * 6 and both.meta.extra["names"]["source"] == ["a", "b"]
     assert both.index["take"].tolist() == [*range(6), *range(6)]
-    assert both.meta.licence == "a: free\nb: not stated" and both.meta.attribution == "A et al." and not both.meta.splits
+    assert both.meta.licence == "a: free; b: not stated" and both.meta.attribution == "A et al." and not both.meta.splits
     names = both.meta.extra["names"]["subject"]
     assert [names[s] for s in both.index["subject"]] == [f"a:{1 + i % 3}" for i in range(6)] + [f"b:{1 + i % 3}" for i in range(6)]
     assert len(set(both.index["group"].tolist())) == 6
@@ -190,6 +190,25 @@ def test_as_layout_makes_a_dataset_once_and_again_when_data_change(tmp_path: Pat
     made("c", "kinect_v2_25", ["x"]), made("c_as_body_16", "kinect_v2_25", ["x"])
     with pytest.raises(DataError, match="exists already"):
         as_layout(load("c"), common_body())
+
+
+def test_the_test_side_of_a_split_can_be_left_out() -> None:
+    a = made("a", "uiprmd_kinect", ["x"], splits={"xsub": {"by": "subject", "train": [1, 2]}})
+    b = made("b", "kinect_v2_25", ["x"])
+    both = pool([a, b], "both", without={"a": "xsub"}, progress=False)
+    test = {f"a:{a.ids[r]}" for r in make_split(a, "xsub").test}
+    assert test and not test & set(both.ids) and len(both) == 12 - len(test)
+    rows = np.array([0, 1, len(both) - 1])
+    assert clips_seen(both, rows, a) == {both.ids[r].removeprefix("a:") for r in rows[:2]}
+    assert (
+        clips_seen(both, rows, b) == {"c5"} and clips_seen(a, rows[:2], a) == {"c0", "c1"} and clips_seen(a, rows[:2], b) == set()
+    )
+    alone = retarget(b, common_body(), "c", progress=False)
+    assert clips_seen(alone, np.array([2]), b) == {"c2"} and clips_seen(alone, np.array([2]), a) == set()
+    with pytest.raises(ConfigError, match="without: 'c' is none of a, b"):
+        pool([a, b], "other", without={"c": "xsub"}, progress=False)
+    with pytest.raises(ConfigError, match="no official split 'xview'"):
+        pool([a, b], "other", without={"a": "xview"}, progress=False)
 
 
 def test_mapping_from_a_file(tmp_path: Path) -> None:

@@ -6,13 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skelbench.data import load, make_split
+from skelbench.data import load, make_split, pool
 from skelbench.data.store import write_store
 from skelbench.errors import ConfigError, DataError
-from skelbench.evaluate import KNN, FineTune, Linear, SemiSupervised, Table, Transfer, evaluate, floors
+from skelbench.evaluate import KNN, FineTune, Linear, SemiSupervised, Table, Transfer, Trial, evaluate, floors
 from skelbench.skeleton.clip import Clip
 from skelbench.skeleton.mapping import joint_map
 from skelbench.skeleton.topology import topology
+
+HANDS = {f"{side}_{j}": f"{side}_hand" for side in ("left", "right") for j in ("hand_tip", "thumb")}
+FINGERS = {**HANDS, "neck": "shoulder_center"}
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +97,23 @@ def test_data_that_do_not_fit_are_refused(home, trial):
     with pytest.raises(ConfigError, match="not another Transfer"):
         Transfer(to="b", protocol=Transfer(to="c"))
     assert str(Transfer(to="b", protocol=Linear()).describe()).startswith("measured on: b, its usual split; frozen:")
+
+
+def test_clips_that_were_trained_on_are_not_tested_on(home, small):
+    b = other(home, "b")
+    other(home, "c", "kinect_v1_20")
+    split = make_split(b, "xsub")
+    turned = replace(split, train=split.test, test=split.train)
+    with pytest.raises(ConfigError, match=r"4 of the 4 test clips of 'b' stand on the training side of 'b' .*no transfer"):
+        Transfer(to="b").run(Trial(method=small(), store=b, split=turned, preset="none"))
+    for without, name in ((None, "leaky"), ({"b": "xsub"}, "clean")):
+        both = pool(["b", "c"], name, topology=b.topology.name, mapping={"c": FINGERS}, without=without, progress=False)
+        trial = Trial(method=small(), store=both, split=make_split(both, "loso:c:3", allow_missing=True), preset="none")
+        if without:
+            assert Transfer(to="b", protocol=KNN()).run(trial).measures[0].n == 4
+        else:
+            with pytest.raises(ConfigError, match=r"4 of the 4 test clips .*--without b=xsub"):
+                Transfer(to="b", protocol=KNN()).run(trial)
 
 
 def test_another_number_of_coordinates_is_refused(home, trial):

@@ -72,6 +72,12 @@ def test_what_a_pack_says_is_what_comes_out(home, tmp_path):
     assert store.meta.extra["glitch_note"] == "none seen" and store.meta.provenance["title"] == "toy"
 
 
+def test_a_subject_number_takes_no_memory(home, tmp_path):
+    far = {"subjects": np.array([1, 1, 2, 2**62])}
+    store = import_data(put(tmp_path / "toy", change=far), "toy", progress=False)
+    assert store.index["subject"].tolist() == [1, 1, 2, 2**62] and store.meta.extra["names"]["subject"] == ["0", "ann", "bo"]
+
+
 def test_there_and_back(home, tmp_path, make):
     for bodies in (1, 2):
         words = {"licence": "CC0 <b>", "attribution": "ü", "splits": {"xview": {"by": "camera", "train": [2]}}, "presets": ["isc"]}

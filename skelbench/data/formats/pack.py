@@ -178,7 +178,10 @@ def _names(meta: Mapping[str, Any], about: Mapping[str, np.ndarray]) -> dict[str
     names = dict(meta.get("extra", {}).get("names", {}))
     people, recordings = meta.get("subject_names"), meta.get("clips")
     if isinstance(people, dict) and "subject" in about:
-        names["subject"] = [str(people.get(str(n), n)) for n in range(int(about["subject"].max()) + 1)]
+        listed = [int(k) for k in people if k.isdecimal() and len(k) < 6]  # a number may be any; beyond the names it is its own
+        names["subject"] = [
+            str(people.get(str(n), n)) for n in range(min(int(about["subject"].max()), max(listed, default=-1)) + 1)
+        ]
     if isinstance(recordings, list) and "group" in about:
         names["group"] = [str(r) for r in recordings]
     return {"names": names} if names else {}

@@ -86,6 +86,25 @@ def measure(
     print(table.to_markdown())
 
 
+@app.command
+def table(name: Positional[str] = "", out: Path = Path("results"), seeds: int = 3, processes: int = 2) -> None:
+    """Many methods on many datasets in one table; stopped, it goes on where it was. Without a name, list the tables there are.
+
+    Args:
+        name: of the table.
+        out: folder for rows, runs and the table.
+        seeds: repetitions.
+        processes: trainings at a time, one thread each.
+    """
+    from skelbench.recipes.tables import TABLES
+    from skelbench.recipes.tables import table as run_table
+
+    if not name:
+        print("\n".join(f"{known:10} {str(make.__doc__).splitlines()[0]}" for known, make in TABLES.items()))
+        return
+    print(run_table(name, out=out, seeds=seeds, processes=processes).to_markdown())
+
+
 def _setting(word: str) -> tuple[str, Any]:
     """NAME=VALUE; numbers, true, false, null and [lists] as in JSON, everything else a word."""
     name, given, value = word.partition("=")

@@ -20,7 +20,8 @@ from skelbench.data.rules import OUT, TEST, TRAIN, VALIDATION, Sides, follow
 from skelbench.data.store import Store
 from skelbench.errors import ConfigError, DataError
 
-NAMES = ("xsub", "xview", "xset", "cross_subject", "by_clip", "by_clip:1", "by_clip:2", "loso:<subject>")
+EVERYTHING = "all"
+NAMES = ("xsub", "xview", "xset", "cross_subject", "by_clip", "by_clip:1", "by_clip:2", "loso:<subject>", EVERYTHING)
 ALIASES = {"xsub": ("xsub", "cross_subject"), "cross_subject": ("cross_subject", "xsub")}
 # what may stand after an @ in the name of a split
 SUBSET = re.compile(
@@ -81,7 +82,8 @@ def make_split(
     ``cross_subject`` is ``xsub`` where there is one, and without a list takes every second subject; classes seen in a single
     subject are then left out, and the note says so. ``loso:<subject>`` tests on one subject (number or name). ``by_clip`` holds out
     a third of the source recordings of every class that has at least three; the other classes are left out. ``by_clip:1`` and
-    ``by_clip:2`` hold out the other two thirds. ``<name>@10%`` keeps the labels of a tenth of the training side,
+    ``by_clip:2`` hold out the other two thirds. ``all`` tests nothing: every clip may be learned from, to be measured on other
+    data (:class:`skelbench.evaluate.Transfer`). ``<name>@10%`` keeps the labels of a tenth of the training side,
     ``<name>@lt100`` makes it long-tailed, ``<name>@held0`` parts the training side alone; :mod:`skelbench.data.fractions` lists the
     forms.
 
@@ -113,6 +115,8 @@ def make_split(
     if unlabelled:
         notes.append(f"{unlabelled} clips without a label left out")
         use = use[store.labels[use] >= 0]
+    if name == EVERYTHING and name not in store.meta.splits:
+        return _everything(store, use, np.setdiff1d(everything, use), seed=seed, holdout=holdout, notes=notes)
     found = _sides(store, name, use=use, seed=seed, notes=notes)
     side, by = found.side, found.by
     train_all, test = np.flatnonzero((side == TRAIN) | (side == VALIDATION)), np.flatnonzero(side == TEST)
@@ -133,6 +137,16 @@ def make_split(
     extra = _extra(store, everything[side[everything] != OUT], train_all, np.union1d(test, found.gallery), by)
     sides = {"train": train, "validation": validation, "test": kept, "extra": extra, "gallery": found.gallery}
     return Split(name=name, by=by, note="; ".join(notes), **sides)
+
+
+def _everything(store: Store, use: np.ndarray, unlabelled: np.ndarray, *, seed: int, holdout: float, notes: list[str]) -> Split:
+    """Every clip on the training side; subjects are held out for validation, or recordings where there is one subject."""
+    by = "subject" if len(np.unique(store.index["subject"][use])) > 1 else "group"
+    validation = hold_out(store, use, by=by, share=holdout, seed=seed, notes=notes)
+    notes.append("nothing is tested")
+    train, none = np.setdiff1d(use, validation), np.zeros(0, np.int64)
+    sides = {"train": train, "validation": validation, "test": none, "extra": unlabelled}
+    return Split(name=EVERYTHING, by=by, note="; ".join(notes), **sides)
 
 
 def usual_split(store: Store) -> str:

@@ -49,6 +49,7 @@ from skelbench.skeleton.sampling import segment_frames, take_frames
 from skelbench.skeleton.topology import Topology
 
 MASKINGS = ("parts", "random_parts", "joints")
+READOUTS = ("body", "joints", "quarters")
 
 
 class Frames(NamedTuple):
@@ -122,7 +123,10 @@ class SkeletonMAE(Method):
         stop_gradient: bool = True  # not said
         remask: bool = False  # not said; GraphMAE does
         noise: float = 0.01  # standard deviation, in the units of the normalised clips; the paper's is not given
-        readout: Literal["body", "joints"] = "body"  # features: mean over joints and frames, or over frames alone (V * D numbers)
+        readout: Literal["body", "joints", "quarters"] = (
+            "body"  # features: mean over joints and frames; over frames; over frames of
+        )
+        # every quarter of the clip: D, V * D, 4 V * D numbers
 
         def __post_init__(self) -> None:
             rules = [
@@ -136,7 +140,8 @@ class SkeletonMAE(Method):
                 (0 < self.ratio < 1, f"ratio={self.ratio} must lie between 0 and 1"),
                 (self.beta >= 1, f"beta={self.beta} must be at least 1 (equation 5)"),
                 (self.noise >= 0, f"noise={self.noise} must not be negative"),
-                (self.readout in ("body", "joints"), f"readout={self.readout!r} is not body or joints"),
+                (self.readout in READOUTS, f"readout={self.readout!r} is not {', '.join(READOUTS)}"),
+                (self.readout != "quarters" or self.frames >= 4, f"frames={self.frames} cannot be read in quarters"),
             ]
             rules.append((self.masking != "parts" or len(self.parts) < 6, f"parts={self.parts} leaves nothing to see"))
             wrong = [text for holds, text in rules if not holds]
@@ -175,7 +180,9 @@ class SkeletonMAE(Method):
 
     @property
     def width(self) -> int:
-        return self.config.encoder.width * (self.topology.V if self.config.readout == "joints" else 1)
+        return (
+            self.config.encoder.width * {"body": 1, "joints": self.topology.V, "quarters": 4 * self.topology.V}[self.config.readout]
+        )
 
     def frames(self, batch: Batch, generator: torch.Generator | None = None, *, frames: int | None = None) -> Frames:
         """``frames`` of every clip, drawn where there is a generator, else fixed; the score is left out."""
@@ -236,11 +243,15 @@ class SkeletonMAE(Method):
         return Step(loss=loss, parts=parts, out=out)
 
     def _pool(self, frames: Frames, h: Tensor) -> Tensor:
-        """Hidden states of the graphs (G, V, D) -> one vector a clip (N, width); zeros for a clip without bodies."""
-        pooled = h.flatten(1) if self.config.readout == "joints" else h.mean(dim=1)  # (G, D or V * D)
-        clip = frames.present.nonzero()[:, 0]  # (G,)
-        total = pooled.new_zeros(len(frames.present), pooled.shape[1]).index_add_(0, clip, pooled)
-        return total / frames.present.flatten(1).sum(dim=1).clamp(min=1)[:, None]
+        """Hidden states of the graphs (G, V, D) -> one vector a clip (N, width); zeros where there is no body."""
+        pooled = h.mean(dim=1) if self.config.readout == "body" else h.flatten(1)  # (G, D or V * D)
+        clip, when, _ = frames.present.nonzero(as_tuple=True)  # (G,)
+        N, L, _ = frames.present.shape
+        slots = 4 if self.config.readout == "quarters" else 1
+        slot = clip * slots + when * slots // L
+        total = pooled.new_zeros(N * slots, pooled.shape[1]).index_add_(0, slot, pooled)
+        count = torch.bincount(slot, minlength=N * slots).clamp(min=1)[:, None]
+        return (total / count).reshape(N, -1)
 
     @torch.no_grad()
     def features(self, batch: Batch) -> Tensor:

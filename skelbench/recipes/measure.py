@@ -18,11 +18,11 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -35,6 +35,7 @@ from skelbench.recipes.demo import METHODS, settings_for, usual_split
 from skelbench.train import open_run, presets, start
 from skelbench.train.config import RunConfig, diff
 
+J = TypeVar("J")
 BESIDE = ("train.seed", "train.refit", "train.threads", "train.device")  # say who ran it, not how it differs from a recipe
 
 
@@ -122,25 +123,27 @@ def measure(
     ]
     (Path(out) / "rows").mkdir(parents=True, exist_ok=True)
     table = Table()
-    for job in tqdm(_finished(jobs, processes), total=len(jobs), desc=f"{store.meta.name}, {wanted}", disable=not progress):
+    finished = in_processes(_do, jobs, processes, done=lambda job: job.rows.exists())
+    for job in tqdm(finished, total=len(jobs), desc=f"{store.meta.name}, {wanted}", disable=not progress):
         table.add(_read(job))
     for suffix, text in (("md", table.to_markdown()), ("csv", table.to_csv()), ("json", table.to_json())):
         (Path(out) / f"{store.meta.name}-{wanted}.{suffix}").write_text(text)
     return table
 
 
-def _finished(jobs: Sequence[Job], processes: int) -> Iterator[Job]:
-    """Jobs as their rows become available; those already there first."""
-    waiting = [job for job in jobs if not job.rows.exists()]
-    yield from (job for job in jobs if job.rows.exists())
+def in_processes(do: Callable[[J], None], jobs: Sequence[J], processes: int, *, done: Callable[[J], bool]) -> Iterator[J]:
+    """Jobs as they become ready: those that are done already first, the others in processes of their own, some at a time."""
+    waiting = [job for job in jobs if not done(job)]
+    left = set(map(id, waiting))
+    yield from (job for job in jobs if id(job) not in left)
     if not waiting:
         return
     with ProcessPoolExecutor(min(processes, len(waiting)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(_do, job): job for job in waiting}
+        running = {pool.submit(do, job): job for job in waiting}
         try:
-            for done in as_completed(running):
-                done.result()
-                yield running[done]
+            for ended in as_completed(running):
+                ended.result()
+                yield running[ended]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

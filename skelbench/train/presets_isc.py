@@ -28,14 +28,14 @@ def isc_demo() -> tuple[ISC.Config, Train]:
     """For several hundred clips on two cores: the views, the queue and the optimiser of the other demos, and small encoders."""
     own = ISC.Config(
         seq=GRU.Config(hidden=64, layers=1, input_norm=False, readout="quarters"),
-        graph=AGCN.Config(channels=(8, 16, 32)),
+        graph=AGCN.Config(channels=(8, 16), window=3),
         image=HCN.Config(rows=16, columns=16, channels=(8, 16, 32, 64)),
         views=Views(frames=16, ratio=(0.5, 1.0), minimum=8, shear=0.5, mirror=0.5),
         queue=128,
         momentum=0.99,
         temperature=0.1,
     )
-    return own, Train(epochs=80, batch=64, optimiser="adam", lr=2e-3, weight_decay=0.0, drops=(60,))
+    return own, Train(epochs=60, batch=64, optimiser="adam", lr=2e-3, weight_decay=0.0, drops=(45,))
 
 
 def isc_paper() -> tuple[ISC.Config, Train]:

@@ -80,7 +80,7 @@ class Trial:
         """Frozen features of the three parts."""
         if not len(self.split.test):
             raise ConfigError(
-                f"split {self.split.name!r} tests nothing; measure on another dataset, with Transfer or skelbench evaluate --on DATA"
+                f"split {self.split.name!r} tests nothing; measure on another dataset: Transfer, or skelbench evaluate --on DATA"
             )
         found = extract_parts(self.method, self.store, self.split, preset=self.preset, batch_size=self.batch_size)
         return found.to(self.at)

@@ -163,6 +163,19 @@ def test_the_seed_alone_decides(tmp_path):
     assert len(np.unique(store.index["subject"][half.validation])) == 3
 
 
+def test_everything_trains_and_nothing_is_tested(tmp_path):
+    rows = grid() + [(-1, {"subject": 1, "group": 99})]
+    split = make_split(table(tmp_path / "g", rows), "all")
+    assert not len(split.test) and split.extra.tolist() == [len(rows) - 1] and "nothing is tested" in split.note
+    assert np.array_equal(split.train_all, np.arange(len(rows) - 1)) and len(split.validation)
+    subject = table(tmp_path / "g", rows).index["subject"]
+    assert not np.intersect1d(subject[split.train], subject[split.validation]).size
+    alone = make_split(table(tmp_path / "one", [(c, {"subject": 1, "group": g}) for c in (0, 1) for g in range(4)]), "all")
+    assert alone.by == "group" and len(alone.validation) == 2
+    official = {"all": {"by": "subject", "train": [1, 2, 4, 5]}}  # a list of that name comes first
+    assert len(make_split(table(tmp_path / "l", grid(), splits=official), "all").test)
+
+
 def test_extra_never_meets_the_test_side(tmp_path):
     rows = [(label, {"subject": s, "group": -1}) for label in (0, 1, -1) for s in range(1, 7)]
     rows += [(2, {"subject": s}) for s in (1, 1, 2)]  # subject 0 does not exist; class 2 is nobody else's

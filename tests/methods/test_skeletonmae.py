@@ -250,6 +250,15 @@ def test_features_are_the_mean_over_bodies_and_fixed_frames() -> None:
     wide = build(readout="joints")
     assert wide.width == 150
     torch.testing.assert_close(wide.features(batch).view(4, 25, 6).mean(dim=1), found)
+    quarters = build(readout="quarters")
+    assert quarters.width == 4 * 150
+    by_quarter, fixed = quarters.features(batch).view(4, 4, 150), quarters.eval().frames(batch)  # five frames: 0 1, 2, 3, 4
+    for n in range(4):
+        for q, times in enumerate(([0, 1], [2], [3], [4])):
+            there = [(t, m) for t in times for m in range(2) if fixed.present[n, t, m]]
+            rows = [quarters.encoder(quarters.embedding(fixed.joints[n, t, m][None]))[0].flatten() for t, m in there]
+            wanted = sum(rows) / len(rows) if rows else torch.zeros(150)
+            torch.testing.assert_close(by_quarter[n, q], wanted)
     swapped = batch.with_joints(batch.joints.flip(4), lengths=batch.lengths)
     torch.testing.assert_close(method.features(swapped), found)  # it does not matter who is called the first body
 
@@ -300,6 +309,7 @@ def test_size_of_the_paper() -> None:
         ({"noise": -1.0}, "noise=-1.0"),
         ({"frames": 0}, "frames=0"),
         ({"readout": "last"}, "readout='last'"),
+        ({"readout": "quarters", "frames": 3}, "frames=3 cannot be read in quarters"),
     ],
 )
 def test_settings_out_of_range(settings: dict[str, Any], message: str) -> None:

@@ -41,6 +41,7 @@ def demo(
     epochs: int | None = None,
     seeds: int = 1,
     split: str | None = None,
+    processes: int = 0,
 ) -> None:
     """The main job: pretrain HaLP and plain MoCo, evaluate them beside the floors, write one offline report.html.
 
@@ -50,10 +51,12 @@ def demo(
         epochs: passes over the training clips; the demo preset's own where left out.
         seeds: how often everything is repeated.
         split: how the data is parted; across subjects where left out.
+        processes: trainings at a time, one thread each; two, where there are two cores, if left out.
     """
     from skelbench.recipes.demo import demo as run_demo
 
-    print(run_demo(data, out=out, epochs=epochs, seeds=seeds, split=split))
+    at_once = processes or min(2, os.cpu_count() or 1)
+    print(run_demo(data, out=out, epochs=epochs, seeds=seeds, split=split, processes=at_once))
 
 
 @app.command

@@ -23,7 +23,8 @@ from skelbench.errors import ConfigError
 from skelbench.evaluate import Row, Table, evaluate, extract, floors
 from skelbench.explain.positives import PositiveStudy
 from skelbench.explain.project import project
-from skelbench.train import Run, presets, start
+from skelbench.recipes.jobs import in_processes
+from skelbench.train import Run, open_run, presets, start
 from skelbench.train.config import RunConfig, diff
 from skelbench.train.tree import leaves, resolve
 from skelbench.widgets.report import Embedding, write_report
@@ -72,6 +73,7 @@ def demo(
     epochs: int | None = None,
     seeds: int = 1,
     split: str | None = None,
+    processes: int = 1,
     progress: bool = True,
     **edits: Any,
 ) -> Demo:
@@ -83,15 +85,16 @@ def demo(
         epochs: passes over the training clips; HaLP spends the first half of them on plain contrast. The preset's where None.
         seeds: how often everything is trained; the table then has a spread.
         split: how the data is parted; ``usual_split`` where None.
+        processes: trainings at a time; more than one needs a program that may be started anew (a script: ``if __name__ ==``).
         progress: show bars.
         edits: settings of both methods by name, as in ``skelbench.start``.
 
     Raises:
         DataError: no such dataset, or one that cannot be parted.
-        ConfigError: settings out of range, or no seed.
+        ConfigError: settings out of range, or no seed or process.
     """
-    if seeds < 1:
-        raise ConfigError(f"seeds={seeds}: at least one run is needed")
+    if seeds < 1 or processes < 1:
+        raise ConfigError(f"seeds={seeds}, processes={processes}: at least one of each is needed")
     began, out = time.perf_counter(), Path(out)
     store = data if isinstance(data, Store) else load(data)
     parted = make_split(store, split or usual_split(store))
@@ -99,12 +102,30 @@ def demo(
         print(f"{store}\n{parted}")
     rows: list[Row] = []
     runs: dict[str, Run] = {}
-    for seed in range(seeds):
-        for name in METHODS:
-            run = _pretrain(name, store, parted, out=out, epochs=epochs, seed=seed, progress=progress, edits=edits)
-            runs.setdefault(name, run)
-            recipe = presets(name, "paper", data=run.config.data, split=run.config.split)
-            rows += evaluate(run, split=parted, differs=diff(recipe, run.config))
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    jobs = [
+        Training(
+            method=name,
+            data=str(store.path),
+            split=parted.name,
+            edits={**settings_for(name, "demo", _shortened(epochs, edits).items()), "train.seed": seed, "train.threads": 1},
+            folder=str(out / "runs" / f"{name}-{stamp}-s{seed}"),
+            place=METHODS.index(name) if processes > 1 else 0,
+            progress=progress,
+        )
+        for seed in range(seeds)
+        for name in METHODS
+    ]
+    if progress:
+        print(f"{', '.join(METHODS)}: {len(parted.train)} clips, {seeds} seed{'s' if seeds > 1 else ''}, {processes} at a time")
+    for job in in_processes(_train, jobs, processes, done=lambda _: False) if processes > 1 else map(_trained, jobs):
+        run = open_run(job.folder, data=store)
+        if run.config.train.seed == 0:
+            runs[job.method] = run
+        recipe = presets(job.method, "paper", data=run.config.data, split=run.config.split)
+        differs = [d for d in diff(recipe, run.config) if d.name != "train.threads"]  # says who ran it, not how it differs
+        rows += evaluate(run, split=parted, differs=differs)
+    runs = {name: runs[name] for name in METHODS}
     rows += floors(store, parted, beside=runs["halp"].config.method_config, seeds=range(seeds))
     table = Table(rows)
     report = _report(out, store, parted, runs, table, began=began, progress=progress)
@@ -133,17 +154,34 @@ def _has(config: RunConfig, name: str) -> bool:
     return any(known == name or known.endswith(f".{name}") for known in leaves(config))
 
 
-def _pretrain(
-    name: str, store: Store, split: Split, *, out: Path, epochs: int | None, seed: int, progress: bool, edits: dict[str, Any]
-) -> Run:
-    if epochs is not None:
-        edits = {**edits, "epochs": epochs, "drops": (max(1, round(0.75 * epochs)),), "plain_epochs": (epochs + 1) // 2}
-    changes = {**settings_for(name, "demo", edits.items()), "train.seed": seed}
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    run = start(name, store, split=split.name, folder=out / "runs" / f"{name}-{stamp}-s{seed}", **changes)
-    if progress:
-        print(f"{name}, seed {seed}: {run.config.train.epochs} epochs of {len(split.train)} clips")
-    return run.run(progress=progress)
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training of the demo: what is trained, how, where it is kept, and on which line its bar stands."""
+
+    method: str
+    data: str
+    split: str
+    edits: dict[str, Any]
+    folder: str
+    place: int
+    progress: bool
+
+
+def _shortened(epochs: int | None, edits: dict[str, Any]) -> dict[str, Any]:
+    if epochs is None:
+        return edits
+    return {**edits, "epochs": epochs, "drops": (max(1, round(0.75 * epochs)),), "plain_epochs": (epochs + 1) // 2}
+
+
+def _train(job: Training) -> None:
+    """One thread: these steps are so short that threads wait for each other longer than they work."""
+    run = start(job.method, load(Path(job.data)), split=job.split, folder=job.folder, **job.edits)
+    run.run(progress=job.progress, place=job.place)
+
+
+def _trained(job: Training) -> Training:
+    _train(job)
+    return job
 
 
 def _report(out: Path, store: Store, split: Split, runs: dict[str, Run], table: Table, *, began: float, progress: bool) -> Path:

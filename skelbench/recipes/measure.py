@@ -16,13 +16,11 @@ Hardware: two CPU cores. Cost and results of the committed settings are in the R
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from tqdm import tqdm
 
@@ -32,10 +30,10 @@ from skelbench.data.splits import FOLDS, loso_splits, make_split
 from skelbench.errors import ConfigError
 from skelbench.evaluate import Table, evaluate, floors
 from skelbench.recipes.demo import METHODS, settings_for, usual_split
+from skelbench.recipes.jobs import in_processes
 from skelbench.train import open_run, presets, start
 from skelbench.train.config import RunConfig, diff
 
-J = TypeVar("J")
 BESIDE = ("train.seed", "train.refit", "train.threads", "train.device")  # say who ran it, not how it differs from a recipe
 
 
@@ -129,24 +127,6 @@ def measure(
     for suffix, text in (("md", table.to_markdown()), ("csv", table.to_csv()), ("json", table.to_json())):
         (Path(out) / f"{store.meta.name}-{wanted}.{suffix}").write_text(text)
     return table
-
-
-def in_processes(do: Callable[[J], None], jobs: Sequence[J], processes: int, *, done: Callable[[J], bool]) -> Iterator[J]:
-    """Jobs as they become ready: those that are done already first, the others in processes of their own, some at a time."""
-    waiting = [job for job in jobs if not done(job)]
-    left = set(map(id, waiting))
-    yield from (job for job in jobs if id(job) not in left)
-    if not waiting:
-        return
-    with ProcessPoolExecutor(min(processes, len(waiting)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(do, job): job for job in waiting}
-        try:
-            for ended in as_completed(running):
-                ended.result()
-                yield running[ended]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
 
 
 def _do(job: Job) -> None:

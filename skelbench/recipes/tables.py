@@ -32,7 +32,8 @@ from skelbench.data.splits import EVERYTHING, loso_splits, make_split, usual_spl
 from skelbench.errors import ConfigError, DataError
 from skelbench.evaluate import KNN, Linear, OwnClassifier, Row, Table, Transfer, evaluate, floors
 from skelbench.evaluate.score import AnyProtocol
-from skelbench.recipes.measure import BESIDE, in_processes
+from skelbench.recipes.jobs import in_processes
+from skelbench.recipes.measure import BESIDE
 from skelbench.skeleton.mapping import common_body
 from skelbench.train import open_run, presets, start
 from skelbench.train.config import RunConfig, diff

@@ -130,11 +130,10 @@ class Run(Driver):
         """
         return self._drive(None)
 
-    def run(self, *, steps: int | None = None, progress: bool = True) -> Self:
-        """Train on this thread to the end, or for so many steps, with a bar."""
-        with tqdm(
-            total=self.progress.of, initial=self.progress.step, disable=not progress, unit="step", desc=self.config.method
-        ) as bar:
+    def run(self, *, steps: int | None = None, progress: bool = True, place: int | None = None) -> Self:
+        """Train on this thread to the end, or for so many steps, with a bar (on line ``place`` where there are several)."""
+        how: dict[str, Any] = {"disable": not progress, "position": place, "unit": "step", "desc": self.config.method}
+        with tqdm(total=self.progress.of, initial=self.progress.step, **how) as bar:
             for event in self._drive(steps):
                 if isinstance(event, Step):
                     bar.update()

@@ -20,10 +20,10 @@ def skeletonmae_demo() -> tuple[SkeletonMAE.Config, Train]:
     """For several hundred clips. What differs from the paper, and why:
 
     any two parts are hidden, so that whichever parts one clicks are known; five layers, because the fingers of a Kinect skeleton
-    are six bones from the chest; half the width; eight frames of every clip, whose joints are read out quarter by quarter, because
+    are six bones from the chest; eight frames of every clip, whose joints are read out quarter by quarter, because
     a mean over all frames knows no order; and more and larger steps.
     """
-    own = SkeletonMAE.Config(encoder=GIN.Config(width=32, layers=5), frames=8, masking="random_parts", count=2, readout="quarters")
+    own = SkeletonMAE.Config(encoder=GIN.Config(layers=5), frames=8, masking="random_parts", count=2, readout="quarters")
     return own, Train(epochs=15, batch=16, optimiser="adam", lr=0.003, weight_decay=0.0, drops=(12,))
 
 
@@ -44,7 +44,7 @@ def strl_smoke() -> tuple[STRL.Config, Train]:
 
 def strl_demo() -> tuple[STRL.Config, Train]:
     """The encoder of ``skeletonmae_demo``, so that its weights can be planted, in one layer on eight frames."""
-    net = SpatialTemporal.Config(encoder=GIN.Config(width=32, layers=5), layers=1, frames=8)
+    net = SpatialTemporal.Config(encoder=GIN.Config(layers=5), layers=1, frames=8)
     return STRL.Config(net=net), Train(epochs=20, batch=32, lr=0.05, warmup=2, drops=(14, 18))
 
 

@@ -174,9 +174,9 @@ for name, told in history.items():
 # %% [markdown]
 # Two things to read off:
 #
-# * **Across**: the pairs marked *trained* rise, and *graph finds graph* rises with them, though no loss ever asked for it. *Seq finds
-#   seq* moves least: the sequence encoder knew its clips best before training. The reverse does not hold: in the control each encoder
-#   finds its own clips, better than here, and the two remain strangers, for nothing ties one sphere to the other.
+# * **Across**: the pairs marked *trained* rise, and *graph finds graph* rises with them, though no loss ever asked for it. *Seq
+#   finds seq* moves least: the sequence encoder knew its clips best before training. The reverse does not hold: in the control each
+#   encoder finds its own clips, better than here, and the two remain strangers, for nothing ties one sphere to the other.
 # * **Common neighbours** counts features, not latents, and needs no shared sphere: do both encoders think the same clips are alike?
 #   They agree long before training, because they look at the same bodies; contrast across makes them agree more, contrast of each
 #   with itself hardly.

@@ -148,7 +148,7 @@ def _rows_of_place(
         small = {d.name: (d.a, d.b) for d in differs} | dict(recipe.differs if recipe else {})
         own = evaluate(run, name=name, differs=((k, a, b) for k, (a, b) in small.items()), **options)
         rows += with_paper(own, recipe, chosen, run.config) if recipe else own
-    rows += _floors(runs, options)
+    rows += _floors(runs, names, options)
     if fuse is not None:
         rows += fused(runs, protocols=chosen, fusion=fuse, batch_size=batch_size, device=device)
     return rows
@@ -208,18 +208,19 @@ def _settings(run: Run) -> dict[str, Any]:
     return {path: value for path, value in leaves(run.config).items() if path not in BESIDE}
 
 
-def _floors(runs: Sequence[Run], options: dict[str, Any]) -> list[Row]:
+def _floors(runs: Sequence[Run], names: Sequence[str], options: dict[str, Any]) -> list[Row]:
     """The two floors of the first run's encoder, and the untrained encoders of the others where they are different ones."""
     first = runs[0]
     seeds = tuple(dict.fromkeys(run.config.train.seed for run in runs))
     options = {**options, "preset": first.config.train.normalise, "device": options["device"] or _device(first)}
     rows = floors(first.store, first.split, beside=first.config.method_config, seeds=seeds, **options)
     seen = [_encoder(first)]
-    for run in runs[1:]:
+    for run, name in zip(runs[1:], names[1:], strict=True):
         if _encoder(run) not in seen:
             seen.append(_encoder(run))
             own = floors(run.store, run.split, beside=run.config.method_config, seeds=seeds, **options)
-            rows += [replace(r, method=f"random ({run.config.method})") for r in own if r.method == "random"]
+            whose = name.replace(" (", ", ").removesuffix(")")
+            rows += [replace(r, method=f"random ({whose})") for r in own if r.method == "random"]
     return rows
 
 

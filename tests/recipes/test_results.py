@@ -56,7 +56,7 @@ def runs(home):
 def test_methods_seeds_settings_and_encoders_in_one_table(runs):
     table = report(runs)
     lines = {(x.protocol, x.method): x for x in table.lines()}
-    methods = {"random", "raw", "moco (stream=joint)", "moco (stream=bone)", "supervised", "random (moco)"}
+    methods = {"random", "raw", "moco (stream=joint)", "moco (stream=bone)", "supervised", "random (moco, stream=bone)"}
     assert {m for p, m in lines if p == "1-NN"} == methods and {p for p, _ in lines} == {"1-NN", "linear", "classifier"}
     assert lines["1-NN", "random"].accuracy.n == lines["1-NN", "moco (stream=joint)"].accuracy.n == 2  # once for every seed
     same = report([str(r.folder) for r in runs[:2]], protocols=[KNN()])
@@ -87,6 +87,11 @@ def test_streams_are_fused_seed_by_seed(runs, home):
     (row,) = [r for r in table if " + " in r.method]
     assert (row.method, row.protocol, row.seed) == ("moco joint + moco bone", "linear", 0)
     assert row.chosen["by"] == "validation subjects" and set(row.chosen["weights"]) == {"moco joint", "moco bone"}
+    motion = trained("moco", joint.store, "motion", stream="motion")
+    three = report([joint, motion, bone], protocols=[linear], fuse=Fusion())
+    lines = [x.method for x in three.lines()]
+    untrained = [f"random (moco, stream={name})" for name in ("motion", "bone")]
+    assert set(untrained) < set(lines) and "moco joint + moco motion + moco bone" in lines and len(lines) == len(set(lines)) == 8
     with pytest.raises(ConfigError, match="none of 1-NN gives class scores"):
         fused([joint, bone], protocols=[KNN()])
     with pytest.raises(ConfigError, match="two streams or more"):

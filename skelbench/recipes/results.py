@@ -34,6 +34,11 @@ from skelbench.recipes.recipe import BESIDE, Recipe, with_paper
 from skelbench.train import Difference, Run, RunConfig, diff, open_run, presets
 from skelbench.train.tree import leaves
 
+STYLE = (  # of a table on a page of its own, light or dark as the browser is
+    "<meta name=color-scheme content='light dark'><style>body{font:14px/1.5 system-ui,sans-serif;margin:24px}"
+    "table{border-collapse:collapse}td,th{padding:3px 10px}</style>"
+)
+
 
 def report(
     runs: Iterable[Run | str | Path],
@@ -109,7 +114,7 @@ def save(table: Table, csv: Path | None = None, html: Path | None = None, tex: P
         csv.write_text(table.to_csv(), encoding="utf-8")
     if html:
         title = escape(html.stem)
-        html.write_text(f"<!doctype html><meta charset=utf-8><title>{title}</title>{table.to_html()}", encoding="utf-8")
+        html.write_text(f"<!doctype html><meta charset=utf-8><title>{title}</title>{STYLE}{table.to_html()}", encoding="utf-8")
     if tex:
         tex.write_text(table.to_latex(), encoding="utf-8")
 

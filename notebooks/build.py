@@ -61,8 +61,10 @@ def _static(output: Any) -> Any:
     if output.output_type == "stream":
         return None if output.name == "stderr" else output
     data = output.get("data", {})
-    data.pop(VIEW, None)
+    live = data.pop(VIEW, None) is not None
     data.pop("application/vnd.plotly.v1+json", None)
+    if live and set(data) <= {"text/plain"}:  # a progress bar at 0 %, or a view that says no more than its name
+        return None
     if "image/svg+xml" in data or "image/png" in data:
         data.pop("text/html", None)
     return output if data else None

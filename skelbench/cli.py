@@ -18,6 +18,7 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -149,8 +150,9 @@ def evaluate(
         html: write the table there too.
         tex: write the table there too.
     """
-    from skelbench.recipes.results import protocols_named, report, save
+    from skelbench.recipes.results import check_files, protocols_named, report, save
 
+    check_files(csv, html, tex)
     table = report([run], protocols=protocols_named(protocol, on=on, split=split, mapping=mapping))
     print(table.to_markdown())
     save(table, csv, html, tex)
@@ -170,13 +172,15 @@ def report_runs(
     Args:
         runs: their folders.
         protocol: as in evaluate.
-        fuse: add up the scores of the runs: equal, chosen (on held-out training subjects), or weights as 0.6,0.6,0.4.
+        fuse: add up the scores of the runs, or of the streams of a halp3s run: equal, chosen (on held-out training subjects), or
+            weights as 0.6,0.6,0.4.
         csv: write the table there too.
         html: write the table there too.
         tex: write the table there too.
     """
-    from skelbench.recipes.results import fusion_named, protocols_named, report, save
+    from skelbench.recipes.results import check_files, fusion_named, protocols_named, report, save
 
+    check_files(csv, html, tex)
     table = report(runs, protocols=protocols_named(protocol), fuse=None if fuse is None else fusion_named(fuse))
     print(table.to_markdown())
     save(table, csv, html, tex)
@@ -253,14 +257,17 @@ def resume(run: Path_) -> None:
 
 @app.command
 def weights(
-    file: Path_, method: Literal["halp", "moco", "psumnet"] = "halp", stream: str = "joint", out: Path | None = None
+    file: Path_,
+    method: Literal["halp", "moco", "halp3s", "isc", "psumnet"] = "halp",
+    stream: str = "joint",
+    out: Path | None = None,
 ) -> None:
     """Read a checkpoint of the papers' authors, safely, and say what is in it.
 
     Args:
         file: their checkpoint_NNNN.pth.tar.
         method: what it is a checkpoint of.
-        stream: joint, motion or bone; of PSUMNet body, hand or leg.
+        stream: joint, motion or bone, of halp and moco; body, hand or leg of psumnet.
         out: write the weights as safetensors under our names.
     """
     from safetensors.torch import save_file
@@ -268,8 +275,10 @@ def weights(
     from skelbench.methods.weights import load_published
 
     built = load_published({stream: file} if method == "psumnet" else file, method, stream=stream)
-    number = sum(p.numel() for p in getattr(built, "query", built).parameters())
-    print(f"{file}: {method}, stream {stream}, features of width {built.width}, {number:,} parameters in encoder and head")
+    queries = [p for name, p in built.named_parameters() if not re.match(r"(streams\.\w+\.)?key\.", name)]
+    what = {"isc": f"{' and '.join(getattr(built.config, 'pair', ()))}", "halp3s": "three streams"}.get(method, f"stream {stream}")
+    number = sum(p.numel() for p in queries)
+    print(f"{file}: {method}, {what}, features of width {built.width}, {number:,} parameters in encoders and heads")
     print(built.config)
     if out:
         save_file({k: v.contiguous() for k, v in built.state_dict().items()}, out)

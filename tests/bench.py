@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from skelbench.methods import method
+from skelbench.methods import METHODS, method
 from skelbench.nets.agcn import AGCN
 from skelbench.nets.gru import GRU
 from skelbench.nets.hcn import HCN
@@ -75,6 +75,13 @@ def same(a: torch.Tensor, b: torch.Tensor, what: str) -> None:
     assert worst < 1e-4 * max(1.0, float(b.detach().abs().max())), f"{what}: the two sides differ by {worst}"
 
 
+def working_space(one: Callable[[], object], two: Callable[[], object]) -> str:
+    """The most bytes that tensors made by each call held at one time, in words."""
+    from tests.evaluate.conftest import peak_bytes
+
+    return f"working space {peak_bytes(one) / 1e6:.0f} MB, beside {peak_bytes(two) / 1e6:.0f}"
+
+
 def bodies(n: int, frames: int = 90, seed: int = 0) -> Batch:
     """Smooth made-up bodies of the right shape (n, 3, frames, 25, 2)."""
     rng = np.random.default_rng(seed)
@@ -114,28 +121,6 @@ def halp_over_moco() -> list[Result]:
     return results
 
 
-def masked_over_moco() -> list[Result]:
-    """A SkeletonMAE step beside a plain MoCo step on the same clips, both at their demo settings."""
-    from skelbench.train.presets import presets
-
-    batch, made, optimisers, generators = bodies(32), {}, {}, {}
-    for name in ("skeletonmae", "moco"):
-        config = presets(name, "demo").method_config
-        generators[name] = torch.Generator().manual_seed(0)
-        made[name] = method(name).build(config, topology=KINECT, bodies=2, coordinates=3, classes=0, generator=generators[name])
-        optimisers[name] = torch.optim.SGD(made[name].parameters(), 1e-4)
-
-    def step(name: str) -> None:
-        loss = made[name].step(batch, generators[name]).loss
-        optimisers[name].zero_grad()
-        loss.backward()
-        optimisers[name].step()
-        made[name].after_step(generators[name])
-
-    one, two = alternate(lambda: step("skeletonmae"), lambda: step("moco"), rounds=6)
-    return [Result("SkeletonMAE step, demo, B=32", one, "plain MoCo step, demo", two, per="step")]
-
-
 def gru() -> list[Result]:
     """Two forward streams over the whole sequence, beside the same weights fed frame by frame as the released code does."""
     net = GRU(GRU.Config(hidden=256), topology=KINECT, bodies=2, coordinates=3, generator=torch.Generator().manual_seed(0)).eval()
@@ -165,11 +150,10 @@ def agcn() -> list[Result]:
         net = AGCN(config, topology=KINECT, bodies=2, coordinates=3, generator=torch.Generator().manual_seed(0))
         direct, x = DirectAGCN(net), torch.randn(clips, 3, frames, 25, 2)
         same(net(x), direct(x), "A-GCN")
-        one, two = alternate(
-            lambda net=net, x=x: net(x).sum().backward(), lambda net=direct, x=x: net(x).sum().backward(), rounds=3
-        )
+        sides = [lambda net=side, x=x: net(x).sum().backward() for side in (net, direct)]
+        one, two = alternate(*sides, rounds=3)
         title = f"A-GCN {len(channels)} blocks to {channels[-1]}, {clips} clips"
-        results.append(Result(title, one, "graph by graph", two, per="step"))
+        results.append(Result(title, one, "graph by graph", two, working_space(*sides), per="step"))
     return results
 
 
@@ -181,8 +165,9 @@ def hcn() -> list[Result]:
     direct, x, g = DirectHCN(net), torch.randn(32, 3, 64, 25, 2), torch.Generator()
     same(net.eval()(x), direct.eval()(x), "HCN")
     net.train(), direct.train()
-    one, two = alternate(lambda: net(x, g).sum().backward(), lambda: direct(x).sum().backward(), rounds=3)
-    return [Result("HCN, published size, 32 clips", one, "person by person", two, per="step")]
+    sides = (lambda: net(x, g).sum().backward()), (lambda: direct(x).sum().backward())
+    one, two = alternate(*sides, rounds=3)
+    return [Result("HCN, published size, 32 clips", one, "person by person", two, working_space(*sides), per="step")]
 
 
 def psumnet() -> list[Result]:
@@ -223,24 +208,41 @@ def psumnet() -> list[Result]:
 
 
 def methods_over_moco() -> list[Result]:
-    """A step of the contrastive methods in their demo settings, beside plain MoCo's."""
-    batch, results = bodies(64), []
-    made = {}
-    cases = {"moco": {}, "halp3s": {}, "isc": {}, "isc seq+image": {"pair": ("seq", "image")}}
+    """A step of every method that trains, at its demo settings on the same clips, beside plain MoCo's: time and working space.
+
+    A step is what a run does: loss, backward pass, optimiser, what follows. HaLP hallucinates positives from its first step on. The
+    working space is all that tensors made by the step held at one time (activations, gradients, copies of queues); weights, queues
+    and what the optimiser remembers were there before.
+    """
+    batch, shape = replace(bodies(64), labels=torch.arange(64) % 10), {"topology": KINECT, "bodies": 2, "coordinates": 3}
+    cases: dict[str, dict] = {name: {} for name in METHODS if method(name).trains and name != "isc"}
+    cases |= {f"isc {a}+{b}": {"pair": (a, b)} for a, b in (("seq", "graph"), ("seq", "image"), ("graph", "image"))}
+    made, moves, draws = {}, {}, {}
     for title, edits in cases.items():
-        config = presets(title.split()[0], "demo").edit(edits).method_config
-        shape = {"topology": KINECT, "bodies": 2, "coordinates": 3, "classes": 0}
-        made[title] = method(title.split()[0]).build(config, **shape, generator=torch.Generator().manual_seed(0))
+        name = title.split()[0]
+        edits = {"plain_epochs": 0} if name.startswith("halp") else edits
+        config, draws[title] = presets(name, "demo").edit(edits).method_config, torch.Generator().manual_seed(0)
+        made[title] = method(name).build(config, **shape, classes=10, generator=draws[title]).train()
+        made[title].meet(batch.labels, tuple(map(str, range(10))))
+        moves[title] = torch.optim.Adam(made[title].parameters(), 1e-4)
 
     def step(title: str) -> None:
-        net = made[title].train()
+        net, generator = made[title], draws[title]
         net.begin_epoch(0)
-        net.zero_grad()
-        net.step(batch, torch.Generator().manual_seed(1)).loss.backward()
+        moves[title].zero_grad()
+        net.step(batch, generator).loss.backward()
+        moves[title].step()
+        net.after_step(generator)
 
-    for title in list(cases)[1:]:
-        one, two = alternate(lambda t=title: step(t), lambda: step("moco"), rounds=3)
-        results.append(Result(f"{title} step, demo settings, B=64", one, "plain MoCo step", two, per="step"))
+    for title in cases:
+        for _ in range(6 if title.startswith("halp") else 1):  # past the warm-up of 2K + 1 samples
+            step(title)
+    assert made["halp"].generating and all(made["halp3s"].halp(name).generating for name in ("joint", "motion", "bone"))
+    results = []
+    for title in (title for title in cases if title != "moco"):
+        one, two = alternate(lambda t=title: step(t), lambda: step("moco"), rounds=4)
+        space = working_space(lambda t=title: step(t), lambda: step("moco"))
+        results.append(Result(f"{title} step, demo, B=64", one, "plain MoCo step", two, space, per="step"))
     return results
 
 
@@ -425,7 +427,6 @@ PARTS = {
     f.__name__: f
     for f in (
         halp_over_moco,
-        masked_over_moco,
         gru,
         agcn,
         hcn,

@@ -51,7 +51,8 @@ class FineTune(Recipe, OnNetwork):
         """The protocol in words."""
         return Description(
             frozen="nothing, BatchNorm goes on learning",
-            trained=f"the whole network and a new linear layer, {self.words}, crops of {self.ratio[0]:g} to {self.ratio[1]:g}",
+            trained=f"the whole network and a new linear layer, {self.words}, on {self.sides}, crops of {self.ratio[0]:g} to "
+            f"{self.ratio[1]:g}",
             selection=self.selection,
         )
 

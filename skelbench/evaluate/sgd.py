@@ -78,6 +78,11 @@ class Recipe:
         return f"SGD {self.lr:g}, momentum {self.momentum:g}, batch {self.batch}, {self.epochs} epochs{warmup}{drops}"
 
     @property
+    def sides(self) -> str:
+        """What is trained on, in words."""
+        return "training clips" if self.select == "validation" else "training clips and those of the validation subjects"
+
+    @property
     def selection(self) -> str:
         """How the epoch is chosen, in words."""
         if self.select == "last":

@@ -119,6 +119,9 @@ class Table:
         methods = dict.fromkeys(r.method for r in self.rows)
         return f"Table({len(self.rows)} rows: {', '.join(methods)})"
 
+    def __str__(self) -> str:
+        return self.to_markdown()
+
     def lines(self) -> list[Line]:
         """Everything that is printed, floors first within each (data, split, protocol).
 

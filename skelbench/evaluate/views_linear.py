@@ -41,7 +41,7 @@ class ViewsLinear(Recipe, OnNetwork):
         """The protocol in words."""
         return Description(
             frozen="the whole network, in eval mode",
-            trained=f"one linear layer, {self.words}, on crops of {self.ratio[0]:g} to {self.ratio[1]:g} of the clip",
+            trained=f"one linear layer, {self.words}, on {self.sides}, crops of {self.ratio[0]:g} to {self.ratio[1]:g}",
             selection=self.selection,
         )
 

@@ -14,14 +14,16 @@ The teacher's distribution is sharper than the student's, and no gradient reache
 loop that trains it, and without a value for the weight of the positives in three streams: here the loop and the weight are those of
 one stream.
 
-Three streams trained apart (``halp`` with ``stream="joint" | "motion" | "bone"``) are the other way to have three; what they say is
-put together when they are evaluated.
+Three streams trained apart (``halp`` with ``stream="joint" | "motion" | "bone"``) are the other way to have three. In both cases a
+classifier is trained on each stream and their scores are added up (:mod:`skelbench.evaluate.fusion`; ``skelbench report`` with
+``--fuse equal``, for one run of this, or three of HaLP). ``features`` gives the streams side by side, for one classifier on all.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, cast
 
 import torch
@@ -139,6 +141,12 @@ class HaLP3s(Method):
     def halp(self, name: str) -> HaLP:
         """The HaLP of one stream."""
         return cast(HaLP, self.streams[name])
+
+    def alone(self, name: str) -> HaLP3s:
+        """The same networks, giving the features of one stream; weights are shared, this method stays as it is."""
+        one = copy.copy(self)
+        one._config = replace(self.config, use=name)
+        return one
 
     @property
     def width(self) -> int:

@@ -12,19 +12,22 @@ import safetensors.torch
 from torch import Tensor
 
 from skelbench.errors import RunError
+from skelbench.skeleton.topology import Topology
 
 WEIGHTS, STATE = "weights.safetensors", "state.json"
 
 
-def read_pretrained(path: str | Path, *, method: str) -> dict[str, Tensor]:
+def read_pretrained(path: str | Path, *, method: str, layout: Topology) -> dict[str, Tensor]:
     """Parameters and buffers of a run's newest checkpoint.
 
     Args:
         path: a run folder, one of its checkpoints, or a ``weights.safetensors`` alone (nothing then says which method made it).
         method: name of the method that must have made it.
+        layout: skeleton it must have been made on.
 
     Raises:
-        RunError: nothing there, no checkpoint yet, a damaged file, or a run of another method; the message names the file.
+        RunError: nothing there, no checkpoint yet, a damaged file, or a run of another method or on another skeleton; the message
+            names the file.
     """
     path = Path(path).expanduser()
     folder = path
@@ -41,6 +44,12 @@ def read_pretrained(path: str | Path, *, method: str) -> dict[str, Tensor]:
         made = str(about.get("config", {}).get("method"))
         if made != method:
             raise RunError(f"{folder}: a checkpoint of {made!r}, wanted one of {method!r}")
+        name, joints = about.get("topology", layout.name), about.get("joints", layout.V)
+        if (name, joints) != (layout.name, layout.V):
+            raise RunError(
+                f"{folder}: a checkpoint on skeleton {name!r} ({joints} joints), these clips have {layout.name!r} ({layout.V}); "
+                "bring them to that skeleton first (skelbench.data.retarget), or pre-train on this one"
+            )
         if hashlib.sha256(file.read_bytes()).hexdigest() != about.get("files", {}).get(WEIGHTS):
             raise RunError(f"{file} is damaged: its checksum is not the one in {STATE}")
     try:

@@ -75,7 +75,7 @@ class STRL(Method):
         )
         made = cls(config, net, topology=topology, coordinates=coordinates)
         if config.pretrained:
-            weights = read_pretrained(config.pretrained, method=SkeletonMAE.name)
+            weights = read_pretrained(config.pretrained, method=SkeletonMAE.name, layout=topology)
             try:
                 net.plant(below(weights, "embedding"), below(weights, "encoder"))
             except RuntimeError as error:  # what torch says when names or shapes do not fit

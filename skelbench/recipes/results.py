@@ -27,10 +27,17 @@ from skelbench.evaluate import (
 )
 from skelbench.evaluate.protocols import protocol as find_protocol
 from skelbench.evaluate.score import AnyProtocol, Score
+from skelbench.methods.base import Method
+from skelbench.methods.halp_cmd import HaLP3s
 from skelbench.recipes.papers import RECIPES
 from skelbench.recipes.recipe import BESIDE, Recipe, with_paper
 from skelbench.train import Difference, Run, RunConfig, diff, open_run, presets
 from skelbench.train.tree import leaves
+
+STYLE = (  # of a table on a page of its own, light or dark as the browser is
+    "<meta name=color-scheme content='light dark'><style>body{font:14px/1.5 system-ui,sans-serif;margin:24px}"
+    "table{border-collapse:collapse}td,th{padding:3px 10px}</style>"
+)
 
 
 def report(
@@ -51,7 +58,8 @@ def report(
     Args:
         runs: open runs, or their folders.
         protocols: 1-NN and linear where left out, with the classifier of supervised methods; one-shot on a one-shot split.
-        fuse: add up the scores of the runs on each split, seed by seed, in one more line a protocol that has class scores.
+        fuse: add up the scores of the runs on each split (of a run that trains three streams: of these), seed by seed, in one more
+            line a protocol that has class scores.
         recipe: what the runs are runs of; found by method, data and split where left out.
         batch_size: of the extraction; changes no result.
         device: where protocols compute; the runs' own where None.
@@ -98,14 +106,25 @@ def fusion_named(text: str) -> Fusion:
 
 
 def save(table: Table, csv: Path | None = None, html: Path | None = None, tex: Path | None = None) -> None:
-    """Write a table to the files that are given."""
+    """Write a table to the files that are given; their folders are made."""
+    for file in (csv, html, tex):
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
     if csv:
         csv.write_text(table.to_csv(), encoding="utf-8")
     if html:
         title = escape(html.stem)
-        html.write_text(f"<!doctype html><meta charset=utf-8><title>{title}</title>{table.to_html()}", encoding="utf-8")
+        html.write_text(f"<!doctype html><meta charset=utf-8><title>{title}</title>{STYLE}{table.to_html()}", encoding="utf-8")
     if tex:
         tex.write_text(table.to_latex(), encoding="utf-8")
+
+
+def check_files(*files: Path | None) -> None:
+    """Before anything is measured. Raises ConfigError where a table could not be written."""
+    for file in (f for f in files if f):
+        above = next(p for p in file.absolute().parents if p.exists())
+        if file.is_dir() or not above.is_dir():
+            raise ConfigError(f"{file}: wanted a file to write the table to, {file if file.is_dir() else above} is in its place")
 
 
 def _by_place(runs: Sequence[Run]) -> list[list[Run]]:
@@ -134,7 +153,7 @@ def _rows_of_place(
         small = {d.name: (d.a, d.b) for d in differs} | dict(recipe.differs if recipe else {})
         own = evaluate(run, name=name, differs=((k, a, b) for k, (a, b) in small.items()), **options)
         rows += with_paper(own, recipe, chosen, run.config) if recipe else own
-    rows += _floors(runs, options)
+    rows += _floors(runs, names, options)
     if fuse is not None:
         rows += fused(runs, protocols=chosen, fusion=fuse, batch_size=batch_size, device=device)
     return rows
@@ -194,18 +213,19 @@ def _settings(run: Run) -> dict[str, Any]:
     return {path: value for path, value in leaves(run.config).items() if path not in BESIDE}
 
 
-def _floors(runs: Sequence[Run], options: dict[str, Any]) -> list[Row]:
+def _floors(runs: Sequence[Run], names: Sequence[str], options: dict[str, Any]) -> list[Row]:
     """The two floors of the first run's encoder, and the untrained encoders of the others where they are different ones."""
     first = runs[0]
     seeds = tuple(dict.fromkeys(run.config.train.seed for run in runs))
     options = {**options, "preset": first.config.train.normalise, "device": options["device"] or _device(first)}
     rows = floors(first.store, first.split, beside=first.config.method_config, seeds=seeds, **options)
     seen = [_encoder(first)]
-    for run in runs[1:]:
+    for run, name in zip(runs[1:], names[1:], strict=True):
         if _encoder(run) not in seen:
             seen.append(_encoder(run))
             own = floors(run.store, run.split, beside=run.config.method_config, seeds=seeds, **options)
-            rows += [replace(r, method=f"random ({run.config.method})") for r in own if r.method == "random"]
+            whose = name.replace(" (", ", ").removesuffix(")")
+            rows += [replace(r, method=f"random ({whose})") for r in own if r.method == "random"]
     return rows
 
 
@@ -228,13 +248,15 @@ def fused(
     batch_size: int = 256,
     device: str | None = None,
 ) -> list[Row]:
-    """Rows of the added-up scores of several runs: one a seed and protocol that has class scores.
+    """Rows of the added-up scores of several runs, or of the streams of one: one a seed and protocol that has class scores.
 
     Raises:
-        ConfigError: fewer than two runs of a seed, or no protocol with class scores.
+        ConfigError: fewer than two streams of a seed, or no protocol with class scores.
         DataError: runs that were not measured on the same clips.
     """
-    labelled = list(zip(_streams(runs), runs, [_trial(r, batch_size=batch_size, device=device) for r in runs], strict=True))
+    labelled = [
+        (label, run, replace(_trial(run, batch_size=batch_size, device=device), method=one)) for label, run, one in _streams(runs)
+    ]
     rows = []
     for protocol in protocols:
         for seed in dict.fromkeys(run.config.train.seed for run in runs):
@@ -254,10 +276,17 @@ def _trial(run: Run, *, batch_size: int, device: str | None) -> Trial:
     return Trial(method=run.method, store=run.store, split=run.split, **how)
 
 
-def _streams(runs: Sequence[Run]) -> list[str]:
-    """What every run adds to a sum: its method and stream, and its folder where two of a seed would be called the same."""
-    labels = [f"{r.config.method} {getattr(r.config.method_config, 'stream', '')}".strip() for r in runs]
-    seeds = [r.config.train.seed for r in runs]
-    if len(set(zip(labels, seeds, strict=True))) == len(runs):
-        return labels
-    return [f"{label} ({run.folder.name})" for label, run in zip(labels, runs, strict=True)]
+def _streams(runs: Sequence[Run]) -> list[tuple[str, Run, Method]]:
+    """What is added up: every run, or each of its streams where it has three; by method and stream.
+
+    Where two of a seed would be called the same, the name of the folder is added.
+    """
+    parts: list[tuple[str, Run, Method]] = []
+    for run in runs:
+        if isinstance(run.method, HaLP3s):
+            parts += [(f"{run.config.method} {name}", run, run.method.alone(name)) for name in run.method.config.streams]
+        else:
+            parts.append((f"{run.config.method} {getattr(run.config.method_config, 'stream', '')}".strip(), run, run.method))
+    if len({(label, run.config.train.seed) for label, run, _ in parts}) == len(parts):
+        return parts
+    return [(f"{label} ({run.folder.name})", run, one) for label, run, one in parts]

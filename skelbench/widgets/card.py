@@ -224,7 +224,7 @@ def _seen_words(store: Store, numbers: Statistics) -> str:
 
 def _facts(store: Store) -> str:
     meta = store.meta
-    kept = {k: v for k, v in meta.provenance.items() if k not in ("import", "notes")}
+    kept = {k: v for k, v in meta.provenance.items() if k not in ("import", "notes") and v not in ("", None, [], {})}
     notes = meta.provenance.get("notes") or []
     settings = (meta.provenance.get("import") or {}).get("settings") if isinstance(meta.provenance.get("import"), Mapping) else None
     groups: dict[str, Mapping[str, Any]] = {

@@ -143,6 +143,7 @@ def test_recipes_say_what_they_do():
     assert own.name == "fine-tune (STRL)" and "5 of them warming up" in own.words
     assert "frozen: the whole network" in str(ViewsLinear().describe()) and ViewsLinear().lr == 0.005
     assert "selection: none: the last epoch" in str(FineTune(select="last").describe())
+    assert "on training clips, crops" in told and "those of the validation subjects" in str(FineTune(select="last").describe())
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_folds_are_the_repetitions_where_there_are_several():
 
 
 @pytest.mark.parametrize("floor", ["random", "raw"])
-@pytest.mark.parametrize("render", ["to_markdown", "to_html", "to_csv", "_repr_html_", "lines"])
+@pytest.mark.parametrize("render", ["to_markdown", "__str__", "to_html", "to_csv", "_repr_html_", "lines"])
 def test_nothing_is_rendered_without_the_floors(floor, render):
     table = Table([r for r in full() if r.method != floor])
     with pytest.raises(ConfigError, match=f"no row of the floor {floor}"):

@@ -208,6 +208,17 @@ def test_features_are_those_of_the_streams_side_by_side_or_of_one():
     assert not torch.equal(parts[0], parts[1])
 
 
+def test_one_stream_alone_shares_the_weights_and_leaves_the_method_as_it_is():
+    method, batch = build(), clips()
+    alone = {name: method.alone(name) for name in THREE}
+    assert method.config.use is None and method.width == 36
+    assert torch.equal(torch.cat([one.features(batch) for one in alone.values()], dim=1), method.features(batch))
+    own = dict(method.named_parameters())
+    assert all(p is own[name] for one in alone.values() for name, p in one.named_parameters())
+    with pytest.raises(ConfigError, match="use='depth' is none of joint, motion, bone"):
+        method.alone("depth")
+
+
 def test_its_floor_is_itself_untrained():
     assert RandomEncoder.Config.fits(HaLP.Config()) and not RandomEncoder.Config.fits(HaLP3s.Config(use="motion"))
     config = HaLP3s.Config(**SMALL)

@@ -173,6 +173,9 @@ def test_what_a_folder_must_hold(flat: Store, runs: Path, tmp_path: Path) -> Non
     shape: dict[str, Any] = {"topology": COCO, "bodies": 2, "coordinates": 2, "classes": 2}
     with pytest.raises(RunError, match="does not fit this network of width 16 with 2 GIN layers"):
         STRL.build(wide, generator=generator(), **shape)
+    hand = {**shape, "topology": topology("mediapipe_hand_21")}
+    with pytest.raises(RunError, match=r"on skeleton 'coco_17' \(17 joints\), these clips have 'mediapipe_hand_21' \(21\)"):
+        STRL.build(config(pretrained=str(run.folder)), generator=generator(), **hand)
     other = start("strl", flat, "smoke", **EDITS).run(progress=False)
     with pytest.raises(RunError, match="a checkpoint of 'strl', wanted one of 'skeletonmae'"):
         planted(other.folder)

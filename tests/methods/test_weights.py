@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from skelbench.cli import main
 from skelbench.errors import ConfigError, RunError
 from skelbench.methods.halp import HaLP
 from skelbench.methods.halp_cmd import HaLP3s
@@ -98,7 +99,7 @@ def test_a_file_of_three_streams_gives_the_one_asked_for(tmp_path):
         assert torch.equal(found.query.head[2].weight, single["encoder_q.fc.2.weight"]) and found.config.stream == stream
 
 
-def test_a_file_of_three_streams_becomes_three_streams(tmp_path):
+def test_a_file_of_three_streams_becomes_three_streams(tmp_path, capsys):
     state, parts = {}, {"": "_j", "_motion": "_m", "_bone": "_b"}
     for seed, (end, letter) in enumerate(parts.items()):
         for key, value in checkpoint(seed).items():
@@ -109,6 +110,9 @@ def test_a_file_of_three_streams_becomes_three_streams(tmp_path):
     for seed, stream in enumerate(("joint", "motion", "bone")):
         one, single = found.halp(stream), load_published(save(tmp_path / "single.pt", checkpoint(seed)), stream=stream)
         assert all(torch.equal(one.state_dict()[k], v) for k, v in single.state_dict().items())
+    assert main(["weights", str(tmp_path / "multi.pth.tar"), "--method", "halp3s"]) == 0
+    number = sum(p.numel() for name in found.config.streams for p in found.halp(name).query.parameters())
+    assert f"halp3s, three streams, features of width {found.width}, {number:,} parameters" in capsys.readouterr().out
     with pytest.raises(RunError, match="holds one stream"):
         load_published(tmp_path / "single.pt", "halp3s")
     del state["encoder_q_bone.fc.0.bias"]

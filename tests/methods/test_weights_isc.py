@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from skelbench.cli import main
 from skelbench.errors import RunError
 from skelbench.methods.isc import ISC
 from skelbench.methods.weights import load_published
@@ -148,6 +150,17 @@ def test_published_weights_give_the_published_features(tmp_path, case, name):
     features = found.query[name].encoder(z.get("input/clip", z["input/x"]))
     for ours, theirs in ((features, z["output/features"]), (found.query[name].head(features), z["output/projection"])):
         assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
+
+
+def test_from_the_shell(tmp_path, capsys):
+    path = save(tmp_path / "isc.pt", checkpoint("seq", "graph"))
+    found = load_published(path, "isc")
+    assert main(["weights", str(path), "--method", "isc", "--out", str(tmp_path / "ours.safetensors")]) == 0
+    printed = capsys.readouterr().out
+    number = sum(p.numel() for p in found.query.parameters())
+    assert f"isc, seq and graph, features of width {found.width}, {number:,} parameters" in printed
+    written = load_file(tmp_path / "ours.safetensors")
+    assert written.keys() == found.state_dict().keys() and all(torch.equal(written[k], v) for k, v in found.state_dict().items())
 
 
 def test_what_does_not_fit_is_told(tmp_path):

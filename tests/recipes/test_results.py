@@ -1,14 +1,17 @@
 """A table of any runs: names, floors, what differs, fusion, and the same from the shell."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from skelbench.cli import main
 from skelbench.data import load, write_store
 from skelbench.errors import ConfigError
-from skelbench.evaluate import KNN, FineTune, Fusion, Linear
+from skelbench.evaluate import KNN, FineTune, Fusion, Linear, Trial, run_protocol
+from skelbench.methods.halp_cmd import THREE
 from skelbench.recipes.papers import RECIPES
 from skelbench.recipes.results import fused, fusion_named, protocols_named, report
 from skelbench.skeleton.clip import Clip
@@ -53,7 +56,7 @@ def runs(home):
 def test_methods_seeds_settings_and_encoders_in_one_table(runs):
     table = report(runs)
     lines = {(x.protocol, x.method): x for x in table.lines()}
-    methods = {"random", "raw", "moco (stream=joint)", "moco (stream=bone)", "supervised", "random (moco)"}
+    methods = {"random", "raw", "moco (stream=joint)", "moco (stream=bone)", "supervised", "random (moco, stream=bone)"}
     assert {m for p, m in lines if p == "1-NN"} == methods and {p for p, _ in lines} == {"1-NN", "linear", "classifier"}
     assert lines["1-NN", "random"].accuracy.n == lines["1-NN", "moco (stream=joint)"].accuracy.n == 2  # once for every seed
     same = report([str(r.folder) for r in runs[:2]], protocols=[KNN()])
@@ -84,10 +87,31 @@ def test_streams_are_fused_seed_by_seed(runs, home):
     (row,) = [r for r in table if " + " in r.method]
     assert (row.method, row.protocol, row.seed) == ("moco joint + moco bone", "linear", 0)
     assert row.chosen["by"] == "validation subjects" and set(row.chosen["weights"]) == {"moco joint", "moco bone"}
+    motion = trained("moco", joint.store, "motion", stream="motion")
+    three = report([joint, motion, bone], protocols=[linear], fuse=Fusion())
+    lines = [x.method for x in three.lines()]
+    untrained = [f"random (moco, stream={name})" for name in ("motion", "bone")]
+    assert set(untrained) < set(lines) and "moco joint + moco motion + moco bone" in lines and len(lines) == len(set(lines)) == 8
     with pytest.raises(ConfigError, match="none of 1-NN gives class scores"):
         fused([joint, bone], protocols=[KNN()])
     with pytest.raises(ConfigError, match="two streams or more"):
         fused(runs[:2], protocols=[linear])  # two seeds of one stream
+
+
+def test_the_streams_of_one_run_are_fused_as_classifiers_of_their_own(home):
+    run, linear = trained("halp3s", write(home, "mine"), "three"), Linear(grid=(0.1,), iterations=30)
+    table = report([run], protocols=[linear], fuse=Fusion())
+    (row,) = [r for r in table if " + " in r.method]
+    assert row.method == "halp3s joint + halp3s motion + halp3s bone"
+    together, before = [], run.method.config
+    for name in THREE:
+        run.method.config = replace(before, use=name)  # one stream at a time, by hand
+        score = run_protocol(linear, Trial(method=run.method, store=run.store, split=run.split))
+        together.append(score.logits.double())
+        labels = score.labels
+    run.method.config = before
+    right = (torch.stack(together).mean(dim=0).argmax(dim=1) == labels).double().mean()
+    assert row.accuracy == pytest.approx(float(right)) and {r.method for r in table} == {"halp3s", "random", "raw", row.method}
 
 
 def test_names_become_protocols_and_weights():
@@ -114,15 +138,17 @@ def test_from_the_shell(runs, home, capsys):
     (home / "map.json").write_text(json.dumps(table))
     assert main(["evaluate", "runs/m0", "--protocol", "1-nn", "--on", "other", "--mapping", "map.json"]) == 0
     assert "mine -> other" in capsys.readouterr().out and load("other_as_uiprmd_kinect").topology.V == 22
-    assert main(["report", "runs/m0", "runs/bone", "--protocol", "linear", "--fuse", "0.5,0.5", "--html", "r.html"]) == 0
+    assert main(["report", "runs/m0", "runs/bone", "--protocol", "linear", "--fuse", "0.5,0.5", "--html", "new/r.html"]) == 0
     printed = capsys.readouterr().out
     assert "moco joint + moco bone" in printed and "What differs from the recipe, moco (stream=bone): " in printed
-    assert (home / "r.html").read_text().startswith("<!doctype html><meta charset=utf-8><title>r</title>")
+    assert (home / "new" / "r.html").read_text().startswith("<!doctype html><meta charset=utf-8><title>r</title>")
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["evaluate", "runs/none", "--csv", "."], "wanted a file to write the table to"),
+        (["report", "runs/none", "--html", f"{__file__}/t.html"], "test_results.py is in its place"),
         (["evaluate", "runs/none", "--protocol", "svm"], "no protocol called 'svm'"),
         (["evaluate", "runs/none", "--split", "xsub"], "--on"),
         (["report", "runs/none"], "none"),

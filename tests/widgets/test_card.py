@@ -46,6 +46,12 @@ def test_nothing_from_a_file_is_markup(store):
     assert "<script" not in picture and "\u202e" not in picture and "&lt;script&gt;" in picture
 
 
+def test_what_the_store_does_not_know_of_itself_has_no_line(tmp_path):
+    store = write_store(tmp_path / "s", made_up(), classes=NASTY, provenance={"sensor": "tape measure", "hint": [], "by": ""})
+    page = card(store).page()
+    assert "<dt><bdi>sensor</bdi></dt><dd><bdi>tape measure</bdi></dd>" in page and "hint" not in page and ">by<" not in page
+
+
 def test_the_numbers_on_it_are_those_of_the_store(store):
     page, numbers = card(store).page(), statistics(store)
     assert "<b>36</b><bdi>clips</bdi>" in page and "<b>6</b><bdi>classes</bdi>" in page and "<b>3</b><bdi>subjects</bdi>" in page

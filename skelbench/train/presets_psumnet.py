@@ -1,4 +1,4 @@
-"""Settings of PSUMNet; see skelbench.train.presets."""
+"""Settings of PSUMNet, and of the single stream it is compared with; see skelbench.train.presets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from skelbench.methods.psumnet import PSUMNet
+from skelbench.methods.stgcnpp import OneStream
 from skelbench.nets.ctrgcn import CTRGCN
+from skelbench.nets.stgcnpp import STGCNPP
 from skelbench.train.config import Train
 
 
@@ -47,8 +49,28 @@ def psumnet_paper() -> tuple[PSUMNet.Config, Train]:
     return PSUMNet.Config(), replace(train, normalise="psumnet")
 
 
+def stgcnpp_smoke() -> tuple[OneStream.Config, Train]:
+    own = OneStream.Config(net=STGCNPP.Config(channels=(8, 12)), frames=16, minimum=8)
+    return own, psumnet_smoke()[1]
+
+
+def stgcnpp_demo() -> tuple[OneStream.Config, Train]:
+    """PSUMNet's demo for a single stream: its body's depth and widths, its frames, its schedule."""
+    parts, train = psumnet_demo()
+    views = {"frames": parts.frames, "minimum": parts.minimum, "ratio": parts.ratio, "turn": parts.turn}
+    return OneStream.Config(net=STGCNPP.Config(channels=parts.body.channels), **views), train
+
+
+def stgcnpp_paper() -> tuple[OneStream.Config, Train]:
+    """The published network under PSUMNet's released recipe: what a single stream is worth there, not a row of a table."""
+    return OneStream.Config(), psumnet_paper()[1]
+
+
 PRESETS: dict[tuple[str, str], Callable[[], tuple[object, Train]]] = {
     ("psumnet", "smoke"): psumnet_smoke,
     ("psumnet", "demo"): psumnet_demo,
     ("psumnet", "paper"): psumnet_paper,
+    ("stgcnpp", "smoke"): stgcnpp_smoke,
+    ("stgcnpp", "demo"): stgcnpp_demo,
+    ("stgcnpp", "paper"): stgcnpp_paper,
 }

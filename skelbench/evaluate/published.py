@@ -27,7 +27,7 @@ class Published:
         method: name of the method.
         data: key of the dataset in the recipes: ``ntu60``, ``ntu60_2d``, ``pku2`` ...
         split: as in ``make_split``.
-        protocol: ``linear``, ``1-nn``, ``fine-tune``, ``scratch``: the same without pre-training; ``classifier``: trained with labels.
+        protocol: ``linear``, ``1-nn``, ``fine-tune``, ``scratch``: the same without pre-training; ``classifier``: with labels.
         measure: ``accuracy``, or ``mean_class`` where the paper averages over classes.
         value: per cent.
         evidence: key of ``EVIDENCE``.

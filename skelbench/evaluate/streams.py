@@ -43,8 +43,8 @@ class StreamScores:
 class Streams(OnNetwork):
     """The class scores of every stream of a method whose streams have classifiers of their own, and of their weighted sums.
 
-    Frozen: the whole network. Trained: nothing. Selection: that of the training run; of the weights ``chosen``, validation subjects.
-    A run with ``refit`` was trained on those, so it has none that could be chosen.
+    Frozen: the whole network. Trained: nothing. Selection: that of the training run; of the weights ``chosen``, validation
+    subjects. A run with ``refit`` was trained on those, so it has none that could be chosen.
     """
 
     @property

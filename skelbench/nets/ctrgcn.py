@@ -168,7 +168,10 @@ class SpatialUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, V) -> (B, C', T, V)."""
         B, _, T, V = x.shape
-        weight, bias = self.value.transpose(0, 1).flatten(0, 1), self.value_bias.T.flatten()  # channel by channel, three graphs each
+        weight, bias = (
+            self.value.transpose(0, 1).flatten(0, 1),
+            self.value_bias.T.flatten(),
+        )  # channel by channel, three graphs each
         values = functional.conv2d(x, weight[:, :, None, None], bias).view(-1, 3, T, V).unbind(dim=1)  # 3 (B * C', t, v)
         z: Tensor | None = None
         for value, graph in zip(values, self.graphs(x), strict=True):
@@ -189,7 +192,7 @@ class SpatialUnit(nn.Module):
         alpha Q + A is a mixture of R + 2 maps, D_1 .. D_R, one and A, with the weights alpha W4, alpha b4 and 1. Written so, no map
         of C' channels is scaled, added or summed by itself, neither here nor in the gradient.
         """
-        B, V = x.shape[0], x.shape[3]
+        B = len(x)
         mean = x.mean(dim=2)[:, None]  # (B, 1, C, V)
         a = self.theta @ mean + self.theta_bias[..., None]  # (B, 3, R, V)
         b = self.phi @ mean + self.phi_bias[..., None]

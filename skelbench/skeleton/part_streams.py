@@ -63,7 +63,7 @@ class PartStream:
         return stack / stack.sum(dim=1, keepdim=True).clamp(min=1)
 
     def unified(self, x: Tensor, topology: Topology, modalities: Sequence[str] = MODALITIES) -> Tensor:
-        """The modalities of the part, one after the other along C, all four or some of them: (N, C, T, V, M) -> (N, 4 C, T, V', M)."""
+        """Modalities of the part, all four or some, one after the other along C: (N, C, T, V, M) -> (N, 4 C, T, V', M)."""
         check_joints(x, topology)
         joints = x.index_select(3, torch.tensor(self.joints, device=x.device))
         found = {"joint": joints}

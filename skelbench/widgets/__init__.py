@@ -1,8 +1,9 @@
 """What a person sees in JupyterLab: one Python class, one ES module and one still picture each.
 
 ``SkeletonPlayer`` plays clips, ``EmbeddingMap`` shows features and plays what the pointer is on, ``PositiveLab`` shows how HaLP
-hallucinates positives, ``MaskView`` what a masked autoencoder guesses of hidden joints, ``StreamMixer`` adds up the scores of streams,
-``Card`` is a page on a dataset. Each one's ``static()`` is an SVG of the same content, which is also what a saved notebook shows where no kernel runs.
+hallucinates positives, ``MaskView`` what a masked autoencoder guesses of hidden joints, ``StreamMixer`` adds up the scores of
+streams, ``Card`` is a page on a dataset. Each one's ``static()`` is an SVG of the same content, which is also what a saved notebook
+shows where no kernel runs.
 """
 
 from __future__ import annotations

@@ -102,7 +102,9 @@ class StreamMixer(PacedWidget):
         if side not in SIDES:
             raise ConfigError(f"side={side!r}: wanted {' or '.join(map(repr, SIDES))}")
         if side == "validation" and run.config.train.refit:
-            raise ConfigError("this run was trained on its validation subjects too (refit); take side='test', or a run without refit")
+            raise ConfigError(
+                "this run was trained on its validation subjects too (refit); take side='test', or a run without refit"
+            )
         rows = getattr(run.split, side)
         if not len(rows):
             raise ConfigError(f"split {run.split.name!r} has no {side} clips")

@@ -66,7 +66,9 @@ def test_settings_are_those_of_the_papers():
         recipe("halp_ntu60_xsb")
 
 
-@pytest.mark.parametrize("name", ["halp_ntu60_xsub", "isc_ntu120_xset", "skeletonmae_gym99", "psumnet_ntu60x_xsub", "psumnet_shrec28"])
+@pytest.mark.parametrize(
+    "name", ["halp_ntu60_xsub", "isc_ntu120_xset", "skeletonmae_gym99", "psumnet_ntu60x_xsub", "psumnet_shrec28"]
+)
 def test_a_dry_run_steps_twice_and_measures(name, home):
     found = recipe(name)
     seen = dry(found, **TINY[found.method])

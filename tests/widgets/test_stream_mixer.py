@@ -58,7 +58,12 @@ def test_what_travels_is_what_it_was_made_of() -> None:
     assert table["labels"] == LABELS.tolist() and table["classes"] == list(CLASSES)
     sent = np.frombuffer(table["logits"][1], np.float32).reshape(40, 5)
     assert np.array_equal(sent, score(1).logits.numpy())  # type: ignore[union-attr]
-    assert table["ways"][-1] == ["as set", [2.0, 1.8, 0.7]] and [name for name, _ in table["ways"]][:4] == ["body", "hand", "leg", "equal"]
+    assert table["ways"][-1] == ["as set", [2.0, 1.8, 0.7]] and [name for name, _ in table["ways"]][:4] == [
+        "body",
+        "hand",
+        "leg",
+        "equal",
+    ]
 
 
 @pytest.mark.parametrize("wrong", [{}, {"body": 1}, {"body": 0, "hand": 0, "leg": 0}, {"body": -1, "hand": 1, "leg": 1}])

@@ -123,8 +123,8 @@ learned_graphs(run.method.nets["hand"], hand.graph(), names=joints)
 # ## Adding up
 #
 # Each stream has its own classifier. Their scores are added with weights. **Drag the sliders**: accuracy and the matrix beside it
-# follow. The matrix shows what changed: on its diagonal, blue means more clips are right; beside it, blue means fewer mistakes. Arrow
-# keys walk over its cells. The clips are those of *validation* subjects, by whom one may choose.
+# follow. The matrix shows what changed: on its diagonal, blue means more clips are right; beside it, blue means fewer mistakes.
+# Arrow keys walk over its cells. The clips are those of *validation* subjects, by whom one may choose.
 
 # %%
 from skelbench.widgets import StreamMixer
@@ -168,13 +168,12 @@ from skelbench.explain.cost import cost
 
 found = cost(run.method)
 for row in (*found.streams(), found.total):
-    print(
-        f"{row.stream:6} {row.parameters:8,} parameters, {row.multiply_adds / 1e6:6.2f} M multiply-adds, {row.executed / 1e6:6.2f} M executed"
-    )
+    counts = f"{row.multiply_adds / 1e6:6.2f} M multiply-adds, {row.executed / 1e6:6.2f} M executed"
+    print(f"{row.stream:6} {row.parameters:8,} parameters, {counts}")
 print(found.note)
 
 # %% [markdown]
 # **Things to try next.** `modalities=("joint",), streams=("body",)` is the single stream everything is compared with;
 # `sb.start("stgcnpp", data)` is another network on the same views. `reading="faithful"` begins with the wrong leg. And
-# `skelbench export RUN --onnx net.onnx` writes the three streams and their sum as one file for onnxruntime, checks that it gives the
-# same numbers, and times it beside PyTorch.
+# `skelbench export RUN --onnx net.onnx` writes the three streams and their sum as one file for onnxruntime, checks that it
+# gives the same numbers, and times it beside PyTorch.

@@ -1,7 +1,7 @@
 """One stream of ST-GCN++ with labels: the plain graph network that PSUMNet's part streams and BRL's sampling are compared with.
 
-The network is :class:`skelbench.nets.stgcnpp.STGCNPP` (Duan et al., PYSKL, 2022); on top stands one linear layer, trained with it by
-cross-entropy. Clips come to it as they come to PSUMNet: a stretch of half to the whole clip, brought to a fixed number of frames
+The network is :class:`skelbench.nets.stgcnpp.STGCNPP` (Duan et al., PYSKL, 2022); on top stands one linear layer, trained with it
+by cross-entropy. Clips come to it as they come to PSUMNet: a stretch of half to the whole clip, brought to a fixed number of frames
 and turned a little; in evaluation the middle 95 %. What differs between a table's lines is then the network and what it reads, not
 the views. PYSKL's own recipe is another one (frames drawn one from each of 100 pieces, a cosine schedule, ten views in evaluation).
 """

@@ -1,9 +1,9 @@
 """PSUMNet's table across subjects, and its table of hand gestures (ECCV 2022 workshops): body, hands and legs in one run.
 
 The released recipe lets the test side halve the learning rate, choose the epoch, and choose the weights streams are added with;
-here held-out training subjects do the first two, and so are not trained on, and the weights are the released ones as they stand. Its
-batches were parted over four GPUs, each with BatchNorm statistics of its own quarter. The published settings of the other splits
-are not known and have no recipe. NTU-X was never released; whoever holds its videos can make it.
+here held-out training subjects do the first two, and so are not trained on, and the weights are the released ones as they stand.
+Its batches were parted over four GPUs, each with BatchNorm statistics of its own quarter. The published settings of the other
+splits are not known and have no recipe. NTU-X was never released; whoever holds its videos can make it.
 
 None of these runs was made to the end here: on two CPU cores one epoch of NTU RGB+D 60 takes about two hours.
 """

@@ -52,7 +52,7 @@ parts_on_body(data[4], reading="faithful")
 # *is* a hand has the hand stream alone.
 
 # %%
-for name in ("kinect_v2_25", "ntu_x_67", "shrec17_hand_22", "cmu", "coco_17"):
+for name in ("kinect_v2_25", "ntu_x_67", "shrec17_hand_22", "cmu_asf_31", "coco_17"):
     found = part_streams(sb.topology(name))
     print(f"{name:16}", ", ".join(f"{part} {stream.V} joints" for part, stream in found.items()))
 

@@ -192,7 +192,7 @@ class SpatialUnit(nn.Module):
         alpha Q + A is a mixture of R + 2 maps, D_1 .. D_R, one and A, with the weights alpha W4, alpha b4 and 1. Written so, no map
         of C' channels is scaled, added or summed by itself, neither here nor in the gradient.
         """
-        B = len(x)
+        B = x.shape[0]  # not len(x): a trace for any number of clips would take it for a constant
         mean = x.mean(dim=2)[:, None]  # (B, 1, C, V)
         a = self.theta @ mean + self.theta_bias[..., None]  # (B, 3, R, V)
         b = self.phi @ mean + self.phi_bias[..., None]

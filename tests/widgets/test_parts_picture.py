@@ -26,7 +26,7 @@ def clip(layout: Topology, frames: int = 3) -> Clip:
 
 
 @pytest.mark.parametrize(
-    ("name", "reading", "odd"), [("kinect_v2_25", "fixed", 0), ("kinect_v2_25", "faithful", 4), ("cmu", "faithful", 0)]
+    ("name", "reading", "odd"), [("kinect_v2_25", "fixed", 0), ("kinect_v2_25", "faithful", 2), ("cmu_asf_31", "faithful", 0)]
 )
 def test_every_pair_is_a_line_and_wrong_ones_stand_out(name: str, reading: str, odd: int) -> None:
     layout = topology(name)
@@ -43,7 +43,7 @@ def test_every_pair_is_a_line_and_wrong_ones_stand_out(name: str, reading: str, 
 
 def test_bodies_that_cannot_be_drawn_are_refused() -> None:
     with pytest.raises(ConfigError, match="frame=7: the clip has 3"):
-        parts_on_body(clip(topology("cmu")), frame=7)
+        parts_on_body(clip(topology("cmu_asf_31")), frame=7)
     with pytest.raises(DataError, match="no parts"):
         parts_on_body(clip(Topology(name="worm", joints=("a", "b"), parents=(-1, 0))))
 

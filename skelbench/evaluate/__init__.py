@@ -15,6 +15,7 @@ from skelbench.evaluate.retrieval import Retrieval, Retrieved
 from skelbench.evaluate.rows import FLOORS, Row, evaluate, floors, row_of
 from skelbench.evaluate.score import AnyProtocol, Description, Measure, OnNetwork, Protocol, Score
 from skelbench.evaluate.semi import SemiSupervised
+from skelbench.evaluate.streams import Streams, StreamScores
 from skelbench.evaluate.table import Estimate, Line, Table
 from skelbench.evaluate.transfer import Transfer
 from skelbench.evaluate.trial import Parts, Trial, extract_parts, run_protocol
@@ -44,6 +45,8 @@ __all__ = [
     "Row",
     "Score",
     "SemiSupervised",
+    "StreamScores",
+    "Streams",
     "Table",
     "Transfer",
     "Trial",

@@ -10,6 +10,7 @@ semi                   linear on 1, 5, 10, 20 % of the labels; semi:1,10 on thes
 semi-finetune          fine-tuning on them
 one-shot               unseen classes, one clip of each
 classifier             the classifier of a supervised method
+streams                the classifier of each of its streams alone, and their weighted sums (PSUMNet)
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from skelbench.evaluate.own_classifier import OwnClassifier
 from skelbench.evaluate.retrieval import Retrieval
 from skelbench.evaluate.score import AnyProtocol
 from skelbench.evaluate.semi import SemiSupervised
+from skelbench.evaluate.streams import Streams
 from skelbench.evaluate.views_linear import ViewsLinear
 
 PROTOCOLS: dict[str, Callable[[], AnyProtocol]] = {
@@ -42,6 +44,7 @@ PROTOCOLS: dict[str, Callable[[], AnyProtocol]] = {
     "semi-finetune-any": lambda: SemiSupervised(protocol=FineTune(), stratified=False),
     "one-shot": OneShot,
     "classifier": OwnClassifier,
+    "streams": Streams,
 }
 
 

@@ -106,7 +106,8 @@ def evaluate(
         ConfigError: a method without store or split.
     """
     method, store, split, preset, seed = _unpack(what, store, split, preset, seed)
-    trial = Trial(method=method, store=store, split=split, preset=preset, batch_size=batch_size, device=device)
+    refit = not isinstance(what, Method) and bool(getattr(what.config.train, "refit", False))
+    trial = Trial(method=method, store=store, split=split, preset=preset, batch_size=batch_size, device=device, refit=refit)
     started = time.perf_counter()
     if any(not isinstance(p, OnNetwork) for p in protocols) and not len(split.gallery):
         _ = trial.parts  # extracted for all of them

@@ -60,6 +60,7 @@ class Trial:
         preset: normalisation.
         batch_size: of the extraction; changes no result.
         device: where protocols compute; the method's own where None.
+        refit: the network was trained on the validation clips too, so that nothing may be chosen by its scores there.
     """
 
     method: Method
@@ -68,6 +69,7 @@ class Trial:
     preset: str = "isc"
     batch_size: int = 256
     device: torch.device | str | None = None
+    refit: bool = False
 
     @property
     def at(self) -> torch.device:

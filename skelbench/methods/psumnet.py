@@ -11,7 +11,9 @@ added with fixed weights,
     s = w_body s_body + w_hand s_hand + w_leg s_leg
 
 The streams share no weight, so the sum of their losses trains each of them as if it were alone; here they learn side by side from
-the same views, in one pass over the data. Velocities are taken after the clip was brought to 64 frames, parts after it was turned,
+the same views, in one pass over the data, and one run says what each stream is worth alone (the protocol ``streams``). A network
+of the body that reads joints alone, ``streams=("body",), modalities=("joint",)``, is what the paper is measured against: CTR-GCN's
+joint stream. Velocities are taken after the clip was brought to 64 frames, parts after it was turned,
 bones from the part's own tree (:mod:`skelbench.skeleton.part_streams`, which says what ``reading`` is about).
 
 The released recipe chose its fusion weights, learning rate and epoch by a look at the test side. Here validation subjects
@@ -35,7 +37,7 @@ from skelbench.nets.ctrgcn import CTRGCN, linear
 from skelbench.skeleton.augment import centre_crop_resize, random_crop_resize
 from skelbench.skeleton.clip import Batch, check_joints
 from skelbench.skeleton.fixed_length import pad_to
-from skelbench.skeleton.part_streams import STREAM_NAMES, PartStream, part_streams
+from skelbench.skeleton.part_streams import MODALITIES, STREAM_NAMES, PartStream, part_streams
 from skelbench.skeleton.topology import Topology
 from skelbench.skeleton.turn import random_turn
 
@@ -74,6 +76,7 @@ class PSUMNet(Method):
         """The values of the released configs."""
 
         streams: tuple[str, ...] | None = None  # of body, hand, leg; None: those that the skeleton has
+        modalities: tuple[str, ...] = MODALITIES  # that a stream reads; ("joint",) is the ablation without the others
         reading: Literal["faithful", "fixed"] = "faithful"  # of the released part graphs
         body: CTRGCN.Config = field(default_factory=CTRGCN.Config)  # 10 blocks
         hand: CTRGCN.Config = field(default_factory=lambda: CTRGCN.Config(channels=(64, 128, 128, 128, 256, 256)))
@@ -87,11 +90,15 @@ class PSUMNet(Method):
 
         def __post_init__(self) -> None:
             streams, span = self.streams, tuple(self.ratio)
-            known = streams is None or (
-                len(streams) > 0 and set(streams) <= set(STREAM_NAMES) and len(set(streams)) == len(streams)
-            )
             rules = [
-                (known, f"streams={streams!r} must be some of {', '.join(STREAM_NAMES)}, none of them twice, or None"),
+                (
+                    streams is None or _some(streams, STREAM_NAMES),
+                    f"streams={streams!r} must be some of {', '.join(STREAM_NAMES)}, none of them twice, or None",
+                ),
+                (
+                    _some(self.modalities, MODALITIES),
+                    f"modalities={self.modalities!r} must be some of {', '.join(MODALITIES)}, none of them twice",
+                ),
                 (self.reading in ("faithful", "fixed"), f"reading={self.reading!r} is neither 'faithful' nor 'fixed'"),
                 (self.fit in ("resize", "pad"), f"fit={self.fit!r} is neither 'resize' nor 'pad'"),
                 (
@@ -116,7 +123,8 @@ class PSUMNet(Method):
         self.parts = self._parts()
         nets = {}
         for name, part in self.parts.items():
-            shape: dict[str, Any] = {"bodies": bodies, "coordinates": 4 * self.coordinates, "generator": generator}
+            channels = len(config.modalities) * self.coordinates
+            shape: dict[str, Any] = {"bodies": bodies, "coordinates": channels, "generator": generator}
             nets[name] = CTRGCN(getattr(config, name), graph=part.graph(), **shape)
         self.nets = nn.ModuleDict(nets)
         self.heads = nn.ModuleDict({name: linear(net.width, classes, generator) for name, net in nets.items()})
@@ -163,7 +171,11 @@ class PSUMNet(Method):
 
     def encode(self, view: Tensor) -> dict[str, Tensor]:
         """Features of every stream (N, D) of views (N, C, frames, V, M)."""
-        return {name: self.nets[name](part.unified(view, self.topology)) for name, part in self.parts.items()}
+        return {name: self.nets[name](self.unified(name, view)) for name in self.parts}
+
+    def unified(self, name: str, view: Tensor) -> Tensor:
+        """What the network of a stream reads of views (N, C, frames, V, M): its joints, their modalities along C."""
+        return self.parts[name].unified(view, self.topology, self.config.modalities)
 
     def scored(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
         """Logits of every stream (N, classes) of its features."""
@@ -246,7 +258,7 @@ class PSUMNet(Method):
             view = self.view(batch)
             for name, part in self.parts.items():
                 net: Any = self.nets[name]
-                graphs = torch.einsum("nm,nmiuv->nivu", seen, net.adjacency(part.unified(view, self.topology)))
+                graphs = torch.einsum("nm,nmiuv->nivu", seen, net.adjacency(self.unified(name, view)))
                 at = torch.tensor(part.joints, device=graphs.device)
                 whole = graphs.new_zeros(len(graphs), 3, V, V)
                 whole[:, :, at[:, None], at] = graphs
@@ -260,11 +272,18 @@ class Streams(nn.Module):
     def __init__(self, method: PSUMNet) -> None:
         super().__init__()
         self.nets, self.parts, self.topology, self.coordinates = method.nets, method.parts, method.topology, method.coordinates
+        self.modalities = method.config.modalities
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, T, V, M) -> (N, D)."""
         x = x[:, : self.coordinates]
-        return torch.cat([self.nets[name](part.unified(x, self.topology)) for name, part in self.parts.items()], dim=1)
+        made = {name: part.unified(x, self.topology, self.modalities) for name, part in self.parts.items()}
+        return torch.cat([self.nets[name](one) for name, one in made.items()], dim=1)
+
+
+def _some(chosen: tuple[str, ...], known: tuple[str, ...]) -> bool:
+    """At least one of the known names, none twice."""
+    return len(chosen) > 0 and set(chosen) <= set(known) and len(set(chosen)) == len(chosen)
 
 
 def _right(scores: Tensor, labels: Tensor) -> Tensor:

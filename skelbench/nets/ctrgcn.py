@@ -12,8 +12,9 @@ A starts as the bones and is free afterwards; alpha starts at 0, one a block. [u
 same from u. The temporal unit sees several scales at once (:mod:`skelbench.nets.temporal`). The feature is the mean over frames and
 joints, then over bodies, whether they were seen or not.
 
-A mean over frames and a 1x1 convolution commute, so the mean goes first here; W3 of the three graphs is one convolution, and their
-sums over joints are one batched product. The numbers are the same up to rounding.
+A mean over frames and a 1x1 convolution commute, so the mean goes first here; W3 of the three graphs is one convolution; a graph is
+one product of matrices (``SpatialUnit.graphs``), and sums over joints add up where they are made. The numbers are the same up to
+rounding.
 """
 
 from __future__ import annotations
@@ -167,21 +168,40 @@ class SpatialUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T, V) -> (B, C', T, V)."""
         B, _, T, V = x.shape
-        along = self.adjacency(x).to(x.dtype).view(-1, V, V)  # (B * 3 * C', u, v)
-        value = functional.conv2d(x, self.value.flatten(0, 1)[:, :, None, None], self.value_bias.flatten())
-        z = torch.bmm(value.view(-1, T, V), along.transpose(1, 2))  # (B * 3 * C', t, u)
-        y = self.norm(z.view(B, 3, -1, T, V).sum(dim=1))
+        weight, bias = (
+            self.value.transpose(0, 1).flatten(0, 1),
+            self.value_bias.T.flatten(),
+        )  # channel by channel, three graphs each
+        values = functional.conv2d(x, weight[:, :, None, None], bias).view(-1, 3, T, V).unbind(dim=1)  # 3 (B * C', t, v)
+        z: Tensor | None = None
+        for value, graph in zip(values, self.graphs(x), strict=True):
+            along = graph.to(x.dtype).view(-1, V, V).transpose(1, 2)  # (B * C', v, u)
+            z = torch.bmm(value, along) if z is None else torch.baddbmm(z, value, along)
+        assert z is not None
+        y = self.norm(z.view(B, -1, T, V))
         return functional.relu(y + (x if self.shortcut is None else self.shortcut(x)))
 
     def adjacency(self, x: Tensor) -> Tensor:
         """Graphs alpha Q + A of x (B, C, T, V): (B, 3, C', V, V); [u, v] weighs what u takes from v."""
         B, V = x.shape[0], x.shape[3]
+        return torch.stack(self.graphs(x), dim=1).view(B, 3, -1, V, V)
+
+    def graphs(self, x: Tensor) -> list[Tensor]:
+        """Self, inward, outward of x (B, C, T, V), each (B, C', V * V), one product of matrices each.
+
+        alpha Q + A is a mixture of R + 2 maps, D_1 .. D_R, one and A, with the weights alpha W4, alpha b4 and 1. Written so, no map
+        of C' channels is scaled, added or summed by itself, neither here nor in the gradient.
+        """
+        B = x.shape[0]  # not len(x): a trace for any number of clips would take it for a constant
         mean = x.mean(dim=2)[:, None]  # (B, 1, C, V)
         a = self.theta @ mean + self.theta_bias[..., None]  # (B, 3, R, V)
         b = self.phi @ mean + self.phi_bias[..., None]
         D = torch.tanh(a[..., :, None] - b[..., None, :]).flatten(3)  # (B, 3, R, V * V)
-        Q = self.relation @ D + self.relation_bias[..., None]  # (B, 3, C', V * V)
-        return (self.alpha * Q).view(B, 3, -1, V, V) + self.learned[:, None]
+        learned = self.learned.to(D.dtype).flatten(1)[None, :, None].expand(B, -1, -1, -1)
+        maps = torch.cat([D, torch.ones_like(learned), learned], dim=2).unbind(dim=1)  # 3 (B, R + 2, V * V)
+        one = torch.ones_like(self.relation_bias)[..., None]
+        mix = torch.cat([self.alpha * self.relation, self.alpha * self.relation_bias[..., None], one], dim=2)  # (3, C', R + 2)
+        return [torch.bmm(weights.to(D.dtype).expand(B, -1, -1), found) for weights, found in zip(mix, maps, strict=True)]
 
 
 def normed_pointwise(given: int, width: int, *, stride: int = 1, generator: torch.Generator) -> nn.Sequential:

@@ -175,3 +175,41 @@ GYM99 = KnownData(
     get=f"gym_hrnet.pkl {_PYSKL}",
     command="skelbench data import gym_hrnet.pkl --name gym99 --split official",
 )
+_SHREC = "HandGestureDataset_SHREC2017 from the organisers of the SHREC 2017 track, unpacked"
+SHREC14 = KnownData(
+    key="shrec14",
+    title="SHREC 2017 track, 14 hand gestures",
+    classes=14,
+    layout="shrec17_hand_22",
+    bodies=1,
+    get=_SHREC,
+    command="skelbench data import FOLDER --name shrec14 --split official",
+)
+SHREC28 = KnownData(
+    key="shrec28",
+    title="SHREC 2017 track, 28 hand gestures",
+    classes=28,
+    layout="shrec17_hand_22",
+    bodies=1,
+    get=_SHREC,
+    command="skelbench data import FOLDER --name shrec28 classes=28 --split official",
+)
+_NTUX = "the HDF5 files in the form of NTU-X, which was never released: estimated from the videos of NTU RGB+D"
+NTU60X = KnownData(
+    key="ntu60x",
+    title="NTU60-X, body and fingers",
+    classes=60,
+    layout="ntu_x_67",
+    bodies=2,
+    get=_NTUX,
+    command="skelbench data import FOLDER --name ntu60x face=false --split xsub",
+)
+NTU120X = KnownData(
+    key="ntu120x",
+    title="NTU120-X, body and fingers",
+    classes=120,
+    layout="ntu_x_67",
+    bodies=2,
+    get=_NTUX,
+    command="skelbench data import FOLDER --name ntu120x face=false --split xsub",
+)

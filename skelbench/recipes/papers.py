@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable
 
 from skelbench.errors import ConfigError
-from skelbench.recipes import paper_halp, paper_isc, paper_skeletonmae
+from skelbench.recipes import paper_halp, paper_isc, paper_psumnet, paper_skeletonmae
 from skelbench.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -28,6 +28,12 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
         paper_skeletonmae.skeletonmae_ntu120_xsub,
         paper_skeletonmae.skeletonmae_ntu120_xset,
         paper_skeletonmae.skeletonmae_gym99,
+        paper_psumnet.psumnet_ntu60_xsub,
+        paper_psumnet.psumnet_ntu120_xsub,
+        paper_psumnet.psumnet_ntu60x_xsub,
+        paper_psumnet.psumnet_ntu120x_xsub,
+        paper_psumnet.psumnet_shrec14,
+        paper_psumnet.psumnet_shrec28,
     )
 }
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from skelbench.errors import ConfigError
-from skelbench.evaluate import KNN, FineTune, Row, Table, Trial, ViewsLinear, run_protocol
+from skelbench.evaluate import KNN, FineTune, OwnClassifier, Row, Table, Trial, ViewsLinear, run_protocol
 from skelbench.evaluate.published import Published, find_published
 from skelbench.evaluate.score import AnyProtocol
 from skelbench.methods.base import Method
@@ -67,9 +67,9 @@ class Recipe:
 
     @property
     def config(self) -> RunConfig:
-        """The settings: the paper's, on the whole training side."""
-        base = presets(self.method, "paper", data=self.data.key, split=self.split)
-        return base.edit({**self.edits, "train.refit": True})
+        """The settings: the paper's, on the whole training side where nothing is chosen on held-out subjects of it."""
+        config = presets(self.method, "paper", data=self.data.key, split=self.split).edit(self.edits)
+        return config.edit({"train.refit": not (config.train.select or config.train.patience)})
 
     @property
     def published(self) -> tuple[Published, ...]:
@@ -78,8 +78,8 @@ class Recipe:
 
     def paper(self, protocol: AnyProtocol) -> Published | None:
         """The published number that a protocol's row stands beside; None where the protocol is not the paper's."""
-        kind = "linear" if isinstance(protocol, ViewsLinear) else "1-nn" if isinstance(protocol, KNN) else "fine-tune"
-        kind = kind if isinstance(protocol, ViewsLinear | KNN | FineTune) and protocol in self.protocols else ""
+        kinds = {ViewsLinear: "linear", KNN: "1-nn", FineTune: "fine-tune", OwnClassifier: "classifier"}
+        kind = kinds.get(type(protocol), "") if protocol in self.protocols else ""
         return next((p for p in self.published if p.protocol == kind), None)
 
     def differences(self, config: RunConfig) -> list[Difference]:
@@ -187,7 +187,7 @@ class DryRun:
 
 
 def dry(recipe: Recipe, *, batch: int = 4, **edits: Any) -> DryRun:
-    """Build everything at the recipe's own size and try it on a dozen made-up clips: two steps, then every protocol for one epoch.
+    """Build everything at the recipe's own size and try it on a few made-up clips: two steps, then every protocol for one epoch.
 
     Args:
         recipe: which.
@@ -196,7 +196,7 @@ def dry(recipe: Recipe, *, batch: int = 4, **edits: Any) -> DryRun:
     """
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        store = recipe.data.made_up(Path(folder), recipe.split)
+        store = recipe.data.made_up(Path(folder), recipe.split, clips=16)
         config = _edited(recipe.config, edits).edit({"train.batch": batch, "data": str(store.path)})
         state = prepare(config, store)
         losses: list[float] = []

@@ -17,7 +17,7 @@ joint they hang on; a layout that is a hand has ``hand`` alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +30,7 @@ from skelbench.skeleton.topology import Pairs, Topology
 
 STREAM_NAMES = ("body", "hand", "leg")
 READINGS = ("faithful", "fixed")
-MODALITIES = ("joint", "bone", "joint velocity", "bone velocity")
+MODALITIES = ("joint", "bone", "joint_velocity", "bone_velocity")
 _ARMS, _LEGS = ("left_arm", "left_fingers", "right_arm", "right_fingers"), ("left_leg", "right_leg")
 _FINGERS = {"thumb", "index"}
 
@@ -62,16 +62,19 @@ class PartStream:
         stack = torch.stack([torch.eye(self.V), inward, inward.T])
         return stack / stack.sum(dim=1, keepdim=True).clamp(min=1)
 
-    def unified(self, x: Tensor, topology: Topology) -> Tensor:
-        """The four modalities of the part, one after the other along C: (N, C, T, V, M) -> (N, 4 C, T, V', M)."""
+    def unified(self, x: Tensor, topology: Topology, modalities: Sequence[str] = MODALITIES) -> Tensor:
+        """Modalities of the part, all four or some, one after the other along C: (N, C, T, V, M) -> (N, 4 C, T, V', M)."""
         check_joints(x, topology)
         joints = x.index_select(3, torch.tensor(self.joints, device=x.device))
-        origins = list(range(self.V))
-        for child, parent in self.pairs:
-            origins[child] = parent
-        bones = joints - joints.index_select(3, torch.tensor(origins, device=x.device))
-        places = torch.cat([joints, bones], dim=1)
-        return torch.cat([places, motion(places)], dim=1)
+        found = {"joint": joints}
+        if any(name.startswith("bone") for name in modalities):
+            origins = list(range(self.V))
+            for child, parent in self.pairs:
+                origins[child] = parent
+            found["bone"] = joints - joints.index_select(3, torch.tensor(origins, device=x.device))
+        for name in [name for name in found if f"{name}_velocity" in modalities]:
+            found[f"{name}_velocity"] = motion(found[name])
+        return torch.cat([found[name] for name in MODALITIES if name in modalities], dim=1)
 
 
 def part_streams(topology: Topology, *, reading: str = "faithful") -> dict[str, PartStream]:

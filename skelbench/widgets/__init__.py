@@ -1,8 +1,9 @@
 """What a person sees in JupyterLab: one Python class, one ES module and one still picture each.
 
 ``SkeletonPlayer`` plays clips, ``EmbeddingMap`` shows features and plays what the pointer is on, ``PositiveLab`` shows how HaLP
-hallucinates positives, ``MaskView`` what a masked autoencoder guesses of hidden joints, ``Card`` is a page on a dataset. Each one's
-``static()`` is an SVG of the same content, which is also what a saved notebook shows where no kernel runs.
+hallucinates positives, ``MaskView`` what a masked autoencoder guesses of hidden joints, ``StreamMixer`` adds up the scores of
+streams, ``Card`` is a page on a dataset. Each one's ``static()`` is an SVG of the same content, which is also what a saved notebook
+shows where no kernel runs.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from skelbench.widgets.mask_view import MaskView
     from skelbench.widgets.player import SkeletonPlayer, link
     from skelbench.widgets.positive_lab import PositiveLab
+    from skelbench.widgets.stream_mixer import StreamMixer
 
-__all__ = ["Card", "EmbeddingMap", "MaskView", "PositiveLab", "SkeletonPlayer", "link", "write_card"]
+__all__ = ["Card", "EmbeddingMap", "MaskView", "PositiveLab", "SkeletonPlayer", "StreamMixer", "link", "write_card"]
 
 _HOME = {
     "Card": "card",
@@ -26,6 +28,7 @@ _HOME = {
     "MaskView": "mask_view",
     "PositiveLab": "positive_lab",
     "SkeletonPlayer": "player",
+    "StreamMixer": "stream_mixer",
     "link": "player",
 }
 

@@ -16,6 +16,7 @@ from skelbench.methods.weights import load_published
 from skelbench.methods.weights_psumnet import net_sources
 from skelbench.nets.ctrgcn import CTRGCN
 from skelbench.skeleton.clip import batch_of
+from skelbench.skeleton.part_streams import MODALITIES
 from skelbench.skeleton.topology import Topology, topology
 from skelbench.train import presets
 
@@ -105,6 +106,28 @@ def test_explanations():
     assert found.pairs[:, 6:, 4].abs().max() == 0  # no shoulder in the legs
 
 
+@pytest.mark.parametrize("chosen", [("joint",), ("bone_velocity", "joint"), ("bone",), MODALITIES])
+def test_some_modalities_are_those_channels_of_all(chosen):
+    made, batch = build(modalities=chosen), clips()
+    view = made.view(batch)
+    for name, part in made.parts.items():
+        whole = part.unified(view, KINECT).unflatten(1, (4, 3))
+        torch.testing.assert_close(
+            made.unified(name, view), whole[:, [i for i, m in enumerate(MODALITIES) if m in chosen]].flatten(1, 2)
+        )
+        assert made.nets[name].shape[0] == 3 * len(chosen)
+    made.step(batch, generator()).loss.backward()
+    torch.testing.assert_close(made.eval().backbone().encoder(view), made.features(batch))
+    assert made.explain(batch).pairs.shape == (6, 9, 25, 25)
+
+
+def test_joints_of_the_body_alone_are_a_single_stream_of_the_size_of_ctr_gcn():
+    config = PSUMNet.Config(streams=("body",), modalities=("joint",))
+    shape = {"topology": KINECT, "bodies": 2, "coordinates": 3, "classes": 120}
+    made = PSUMNet.build(config, generator=generator(), **shape)
+    assert made.streams == ("body",) and sum(p.numel() for p in made.parameters()) == 1_462_092  # measured on the released CTR-GCN
+
+
 def test_what_it_refuses():
     with pytest.raises(DataError, match="no label"):
         build().step(clips(labels=[0, 1, -1, 2, 3, 0]), generator())
@@ -114,7 +137,14 @@ def test_what_it_refuses():
         build(topology("shrec17_hand_22"), streams=("body",))
     with pytest.raises(ConfigError, match="at least one class"):
         build(classes=0)
-    for wrong in ({"streams": ("arm",)}, {"fit": "crop"}, {"ratio": (0.0, 1.0)}, {"turn": -1.0}, {"reading": "own"}):
+    for wrong in (
+        {"streams": ("arm",)},
+        {"fit": "crop"},
+        {"ratio": (0.0, 1.0)},
+        {"turn": -1.0},
+        {"reading": "own"},
+        {"modalities": ("joints",)},
+    ):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             PSUMNet.Config(**wrong)
 

@@ -25,6 +25,7 @@ TINY = {
         "minimum": 8,
     },
     "isc": {"seq.hidden": 4, "seq.layers": 1, "graph.channels": (4,), "queue": 32, "dim": 8, "views.frames": 16, "minimum": 8},
+    "psumnet": {"body.channels": (4,), "hand.channels": (4, 8), "leg.channels": (4,)},
     "skeletonmae": {"encoder.width": 8, "encoder.layers": 1, "method_config.frames": 8},
 }
 
@@ -46,7 +47,8 @@ def test_every_recipe_says_what_it_needs_and_expects(name):
     told = {float(n) for n in re.findall(r"\d+\.\d", expected)}
     shown = {p.value for protocol in found.protocols if (p := found.paper(protocol)) is not None}
     assert told == shown != set()
-    assert found.config.train.refit and found.config.method == found.method
+    chosen = found.config.train.select or found.config.train.patience > 0  # then some training subjects are held out
+    assert found.config.train.refit != chosen == (found.method == "psumnet") and found.config.method == found.method
     assert not found.differences(found.config.edit({"train.seed": 3, "data": "elsewhere", "train.keep": 1}))
     assert [d.name for d in found.differences(found.config.edit(lr=0.5))] == ["train.lr"]
     assert found.data.key in str(found) or found.data.title in str(found)
@@ -64,7 +66,9 @@ def test_settings_are_those_of_the_papers():
         recipe("halp_ntu60_xsb")
 
 
-@pytest.mark.parametrize("name", ["halp_ntu60_xsub", "isc_ntu120_xset", "skeletonmae_gym99"])
+@pytest.mark.parametrize(
+    "name", ["halp_ntu60_xsub", "isc_ntu120_xset", "skeletonmae_gym99", "psumnet_ntu60x_xsub", "psumnet_shrec28"]
+)
 def test_a_dry_run_steps_twice_and_measures(name, home):
     found = recipe(name)
     seen = dry(found, **TINY[found.method])

@@ -16,6 +16,7 @@ METHODS: dict[str, str] = {
     "skeletonmae": "skelbench.methods.skeletonmae:SkeletonMAE",
     "strl": "skelbench.methods.strl:STRL",
     "psumnet": "skelbench.methods.psumnet:PSUMNet",
+    "brl": "skelbench.methods.brl:BRL",
     "supervised": "skelbench.methods.supervised:Supervised",
     "random": "skelbench.methods.floors:RandomEncoder",
     "raw": "skelbench.methods.floors:Raw",

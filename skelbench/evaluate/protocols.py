@@ -10,6 +10,7 @@ semi                   linear on 1, 5, 10, 20 % of the labels; semi:1,10 on thes
 semi-finetune          fine-tuning on them
 one-shot               unseen classes, one clip of each
 classifier             the classifier of a supervised method
+longtail               the same, and by classes with many, medium and few training clips; longtail:100,20 with these limits
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from skelbench.errors import ConfigError
 from skelbench.evaluate.finetune import FineTune
 from skelbench.evaluate.knn import KNN
 from skelbench.evaluate.linear import Linear, PaperLinear
+from skelbench.evaluate.longtail import LongTail
 from skelbench.evaluate.oneshot import OneShot
 from skelbench.evaluate.own_classifier import OwnClassifier
 from skelbench.evaluate.retrieval import Retrieval
@@ -42,6 +44,7 @@ PROTOCOLS: dict[str, Callable[[], AnyProtocol]] = {
     "semi-finetune-any": lambda: SemiSupervised(protocol=FineTune(), stratified=False),
     "one-shot": OneShot,
     "classifier": OwnClassifier,
+    "longtail": LongTail,
 }
 
 
@@ -62,4 +65,6 @@ def protocol(name: str) -> AnyProtocol:
     if isinstance(made, SemiSupervised) and re.fullmatch(r"\d{1,3}(\.\d+)?(,\d{1,3}(\.\d+)?)*", shares):
         parts = tuple(float(s) / 100 for s in shares.split(","))
         return SemiSupervised(shares=parts, stratified=made.stratified, protocol=made.protocol)
+    if isinstance(made, LongTail) and (limits := re.fullmatch(r"(\d{1,9}),(\d{1,9})", shares)):
+        return LongTail(many=int(limits[1]), few=int(limits[2]))
     raise ConfigError(f"no protocol called {name!r}; there are: {', '.join(PROTOCOLS)}, <k>-nn, and shares as in semi:1,10")

@@ -25,22 +25,7 @@ from skelbench.errors import ConfigError, DataError
 from skelbench.evaluate.own_classifier import OwnClassifier
 from skelbench.evaluate.score import Description, Measure, OnNetwork, Score
 from skelbench.evaluate.trial import Trial
-
-GROUPS = ("many", "medium", "few")
-
-
-def thirds(counts: Tensor) -> tuple[str, ...]:
-    """``many``, ``medium`` or ``few`` for every class, C of them; "" for a class without training clips.
-
-    Of the K classes with clips, by falling number, the first ``floor(K / 3)`` are many, from place ``2 floor(K / 3)`` on they are
-    few; of two that are equal the later one is the rarer, as for BRL's sampler.
-    """
-    known = int((counts > 0).sum())
-    order = torch.argsort(counts, descending=True, stable=True)[:known].tolist()
-    found = [""] * len(counts)
-    for place, c in enumerate(order):
-        found[c] = GROUPS[min(place // max(known // 3, 1), 2)] if known >= 3 else GROUPS[2 * place // max(known - 1, 1)]
-    return tuple(found)
+from skelbench.parts.rebalance import GROUPS, thirds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-EVIDENCE = {"P": "read in the paper", "I": "from the result images of the authors' repository", "T": "from another paper's table"}
+EVIDENCE = {"P": "read in the paper", "I": "from the result images of the authors' repository", "Z": "from the model zoo of the authors' repository", "T": "from another paper's table"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Published:
         method: name of the method.
         data: key of the dataset in the recipes: ``ntu60``, ``ntu60_2d``, ``pku2`` ...
         split: as in ``make_split``.
-        protocol: ``linear``, ``1-nn``, ``fine-tune``, or ``scratch``: the same without pre-training.
+        protocol: ``linear``, ``1-nn``, ``fine-tune``, ``classifier``, or ``scratch``: the same without pre-training.
         measure: ``accuracy``, or ``mean_class`` where the paper averages over classes.
         value: per cent.
         evidence: key of ``EVIDENCE``.

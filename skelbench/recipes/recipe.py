@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from skelbench.errors import ConfigError
-from skelbench.evaluate import KNN, FineTune, Row, Table, Trial, ViewsLinear, run_protocol
+from skelbench.evaluate import KNN, FineTune, OwnClassifier, Row, Table, Trial, ViewsLinear, run_protocol
 from skelbench.evaluate.published import Published, find_published
 from skelbench.evaluate.score import AnyProtocol
 from skelbench.methods.base import Method
@@ -78,8 +78,8 @@ class Recipe:
 
     def paper(self, protocol: AnyProtocol) -> Published | None:
         """The published number that a protocol's row stands beside; None where the protocol is not the paper's."""
-        kind = "linear" if isinstance(protocol, ViewsLinear) else "1-nn" if isinstance(protocol, KNN) else "fine-tune"
-        kind = kind if isinstance(protocol, ViewsLinear | KNN | FineTune) and protocol in self.protocols else ""
+        kinds = {ViewsLinear: "linear", KNN: "1-nn", FineTune: "fine-tune", OwnClassifier: "classifier"}
+        kind = kinds.get(type(protocol), "") if protocol in self.protocols else ""
         return next((p for p in self.published if p.protocol == kind), None)
 
     def differences(self, config: RunConfig) -> list[Difference]:

@@ -9,9 +9,10 @@ import torch
 
 from skelbench.errors import ConfigError, DataError
 from skelbench.evaluate import LongTail, OwnClassifier, run_protocol
-from skelbench.evaluate.longtail import LongTailed, thirds
+from skelbench.evaluate.longtail import LongTailed
 from skelbench.evaluate.protocols import protocol
 from skelbench.evaluate.score import Score
+from skelbench.parts.rebalance import thirds
 
 NAMES = tuple("abcdefg")
 COUNTS = torch.tensor([90, 2, 40, 0, 7, 7, 30])

@@ -41,7 +41,9 @@ class Fusion:
 
     def __post_init__(self) -> None:
         given = self.weights
-        fits = given in (None, CHOSEN, "brl") or (isinstance(given, tuple) and len(given) > 0 and min(given) >= 0 and max(given) > 0)
+        fits = given in (None, CHOSEN, "brl") or (
+            isinstance(given, tuple) and len(given) > 0 and min(given) >= 0 and max(given) > 0
+        )
         if not fits or self.steps < 1:
             raise ConfigError(f"Fusion.weights are numbers of 0 or more, 'chosen', 'brl', or None for equal ones; got {given!r}")
 

@@ -13,13 +13,14 @@ def test_every_number_says_where_it_stands_and_is_one_of_a_kind():
     assert len(set(keys)) == len(keys) > 15
     for p in published():
         assert 0 < p.share < 1 and p.evidence in EVIDENCE and EVIDENCE[p.evidence] in p.known
-        assert p.measure in ("accuracy", "mean_class") and p.protocol in ("linear", "1-nn", "fine-tune", "scratch")
+        assert p.measure in ("accuracy", "mean_class") and p.protocol in ("linear", "1-nn", "fine-tune", "scratch", "classifier")
 
 
 def test_some_rows_are_those_of_the_tables():
     assert [(p.protocol, p.value) for p in find_published("isc", "ntu60", "xview")] == [("linear", 85.2), ("1-nn", 82.6)]
     assert [p.value for p in find_published("halp", "pku2", "xsub")] == [43.5]
     assert {p.protocol: p.value for p in find_published("skeletonmae", "gym99", "official")} == {"fine-tune": 91.8, "scratch": 86.3}
+    assert [p.value for p in find_published("brl", "ntu120_3d", "xset@lt100")] == [66.8]
     assert find_published("moco", "ntu60", "xsub") == ()
 
 

@@ -67,7 +67,7 @@ for weigh in ("clips", "shown"):
 # unless one class is over three times as frequent; then the rarer one takes it all.
 
 # %%
-from skelbench.explain.tail import Tail, mixed_body
+from skelbench.explain.tail import mixed_body
 from skelbench.widgets import SkeletonPlayer
 
 counts = torch.bincount(torch.from_numpy(data.labels[split.train_all].astype("int64")), minlength=len(data.classes))

@@ -69,6 +69,7 @@ def measure(
     seeds: int = 3,
     preset: str = "demo",
     processes: int = 2,
+    protocol: tuple[str, ...] = (),
     set: tuple[str, ...] = (),
 ) -> None:
     """One table for a dataset: methods, seeds and folds, beside the floors; stopped, it goes on where it was.
@@ -77,16 +78,18 @@ def measure(
         data: name of a dataset.
         out: folder for rows, runs and the table.
         split: a split, "loso" to leave out every subject in turn, or SPLIT@held to choose settings on its training side.
-        methods: what is compared.
+        methods: what is compared; one under several settings as brl:loss=ce,mixup=0.
         seeds: repetitions.
         preset: settings to begin with.
         processes: trainings at a time, one thread each.
+        protocol: as in evaluate; 1-nn and linear where left out.
         set: settings changed, as NAME=VALUE, each for the methods that have it.
     """
     from skelbench.recipes.measure import measure as run_measure
 
     edits = dict(_setting(word) for word in set)
-    table = run_measure(data, out=out, split=split, methods=methods, seeds=seeds, preset=preset, processes=processes, **edits)
+    how: dict[str, Any] = {"split": split, "methods": methods, "seeds": seeds, "preset": preset, "processes": processes}
+    table = run_measure(data, out=out, protocols=protocol, **how, **edits)
     print(table.to_markdown())
 
 
@@ -172,8 +175,8 @@ def report_runs(
     Args:
         runs: their folders.
         protocol: as in evaluate.
-        fuse: add up the scores of the runs, or of the streams of a halp3s run: equal, chosen (on held-out training subjects), or
-            weights as 0.6,0.6,0.4.
+        fuse: add up the scores of the runs, or of the streams of a halp3s run: equal, chosen (on held-out training subjects), brl
+            (its six streams), or weights as 0.6,0.6,0.4.
         csv: write the table there too.
         html: write the table there too.
         tex: write the table there too.

@@ -23,6 +23,7 @@ from skelbench.methods import METHODS, method
 from skelbench.nets.agcn import AGCN
 from skelbench.nets.gru import GRU
 from skelbench.nets.hcn import HCN
+from skelbench.nets.stgcnpp import STGCNPP
 from skelbench.parts.nearest import nearest
 from skelbench.skeleton.augment import Views
 from skelbench.skeleton.clip import Batch, batch_of
@@ -208,6 +209,35 @@ def psumnet() -> list[Result]:
         most = [peak_bytes(lambda call=call, apart=apart: call(apart)) / 1e6 for apart in (False, True)]
         told = f"aim: at most 0.7 of it; working space of 4 clips {most[0]:.0f} MB, stream by stream {most[1]:.0f}"
         results.append(Result(f"PSUMNet {title}, 3 streams", one, "stream by stream", two, told, 4, "clip"))
+    return results
+
+
+def stgcnpp() -> list[Result]:
+    """ST-GCN++, published size, beside its equations as they stand: graph by graph, an einsum for every sum over joints."""
+    from tests.bench_stgcnpp import DirectSTGCNPP
+    from tests.evaluate.conftest import peak_bytes
+
+    shape = {"topology": KINECT, "bodies": 2, "coordinates": 3}
+    net = STGCNPP(STGCNPP.Config(), generator=torch.Generator().manual_seed(0), **shape)
+    direct, x = DirectSTGCNPP(net), bodies(4, frames=64).joints
+    for mode in (False, True):
+        same(net.train(mode)(x), direct(x), f"ST-GCN++, training={mode}")
+
+    def forward(one: bool) -> None:
+        net.eval()
+        with torch.no_grad():
+            (net if one else direct)(x)
+
+    def step(one: bool) -> None:
+        net.train().zero_grad()
+        (net if one else direct)(x).square().mean().backward()
+
+    results = []
+    for title, call in (("forward", forward), ("training step", step)):
+        space = [peak_bytes(lambda call=call, one=one: call(one)) / 1e6 for one in (True, False)]
+        one, two = alternate(lambda call=call: call(True), lambda call=call: call(False), rounds=3)
+        note = f"peak {space[0]:.0f} MB, direct {space[1]:.0f} MB"
+        results.append(Result(f"ST-GCN++ {title}", one, "direct transcription", two, note, 4, "clip"))
     return results
 
 
@@ -435,6 +465,7 @@ PARTS = {
         agcn,
         hcn,
         psumnet,
+        stgcnpp,
         methods_over_moco,
         views,
         preprocessing,

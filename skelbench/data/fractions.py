@@ -6,6 +6,7 @@
     xsub@10%:3      the same, drawn with seed 3
     xsub@10%any     a tenth of all clips, whatever their class, as published
     xsub@lt100      long-tailed, the first class 100 times as frequent as the last (:mod:`skelbench.data.longtail`)
+    xsub@lt10size   the same, the first class being the one that has most clips, for data whose classes differ in size
     xsub@held0      the training side alone, tested on a third of its subjects, to choose settings (:mod:`skelbench.data.inner`)
 """
 
@@ -80,11 +81,12 @@ def subset_of(store: Store, split: Split, text: str) -> Split:
     match = SUBSET.fullmatch(text)
     if match is None:
         raise ConfigError(
-            f"{split.name}@{text}: wanted a share of the labels like 10%, 10%any, 10%:<seed>, lt<imbalance>, or held0, held1, held2"
+            f"{split.name}@{text}: wanted a share of the labels like 10%, 10%any, 10%:<seed>, lt<imbalance>, "
+            "lt<imbalance>size, or held0, held1, held2"
         )
     if match["third"]:
         return held_third(store, split, int(match["third"]))
     seed = int(match["seed"] or 0)
     if match["tail"]:
-        return long_tailed(store, split, imbalance=float(match["tail"]), seed=seed)
+        return long_tailed(store, split, imbalance=float(match["tail"]), seed=seed, by_size=bool(match["sized"]))
     return fraction(store, split, float(match["share"]) / 100, seed=seed, stratified=not match["any"])

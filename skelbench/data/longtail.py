@@ -56,6 +56,7 @@ def long_tailed(
     largest: int | None = None,
     seed: int = 0,
     names: str | Path | None = None,
+    by_size: bool = False,
 ) -> Split:
     """The split with a long-tailed training side.
 
@@ -71,6 +72,8 @@ def long_tailed(
         largest: clips of the first class; as published where the data are NTU (600; by setup 400) or NW-UCLA (100), else as many as
             there can be.
         seed: of the draw.
+        by_size: classes in order of the training clips they have instead of the order of their labels, so that data whose classes
+            differ in size lose as few clips as they can. No published list is made so.
         names: a list to take instead: a text file with a clip name a line; the settings above then say nothing.
 
     Returns:
@@ -85,7 +88,10 @@ def long_tailed(
         return _thinned(store, split, kept, note, f"lt:{Path(names).stem}")
     rows = split.train_all
     known = np.unique(store.labels[rows])
-    key = _published_set(store, split)
+    key = None if by_size else _published_set(store, split)
+    if by_size:
+        there = np.bincount(store.labels[rows], minlength=len(store.classes))[known]
+        known = known[np.argsort(-there, kind="stable")]
     if largest is None:
         largest = table("brl")["largest"][key] if key else _most(store, rows, known, imbalance)
     counts = profile(len(known), imbalance=imbalance, largest=largest)
@@ -95,7 +101,7 @@ def long_tailed(
     kept = _drawn(store, split, known, counts, seed) if listed is None else listed
     how = "the authors' list" if listed is not None else f"drawn with seed {seed}"
     note = f"long-tailed: {counts[0]} to {counts[-1]} clips a class, {len(kept)} in all, {how}"
-    return _thinned(store, split, kept, note, f"lt{imbalance:g}" + (f":{seed}" if seed else ""))
+    return _thinned(store, split, kept, note, f"lt{imbalance:g}{'size' if by_size else ''}" + (f":{seed}" if seed else ""))
 
 
 def _published_set(store: Store, split: Split) -> str | None:
@@ -192,6 +198,12 @@ def _thinned(store: Store, split: Split, kept: np.ndarray, note: str, suffix: st
         raise ConfigError(
             f"long-tailed: all clips left of class {store.classes[bare[0]]!r} belong to validation subjects; "
             f"part the store with another seed or a smaller holdout"
+        )
+    lost = np.setdiff1d(store.labels[split.test], store.labels[train])
+    if len(lost):
+        raise ConfigError(
+            f"long-tailed: no clip is left of class {store.classes[lost[0]]!r} ({len(lost)} such classes), which is tested; take a "
+            f"smaller imbalance, or a list with a clip of every class"
         )
     notes = "; ".join(n for n in (split.note, note) if n)
     nothing = np.zeros(0, np.int64)

@@ -25,7 +25,7 @@ NAMES = ("xsub", "xview", "xset", "cross_subject", "by_clip", "by_clip:1", "by_c
 ALIASES = {"xsub": ("xsub", "cross_subject"), "cross_subject": ("cross_subject", "xsub")}
 # what may stand after an @ in the name of a split
 SUBSET = re.compile(
-    r"(?:(?P<share>\d+(?:\.\d+)?)%(?P<any>any)?|lt(?P<tail>\d+(?:\.\d+)?))(?::(?P<seed>\d{1,9}))?|held(?P<third>[012])"
+    r"(?:(?P<share>\d+(?:\.\d+)?)%(?P<any>any)?|lt(?P<tail>\d+(?:\.\d+)?)(?P<sized>size)?)(?::(?P<seed>\d{1,9}))?|held(?P<third>[012])"
 )
 OFFICIAL = ("xsub", "xview", "xset", "one_shot")  # only where meta.splits has them
 FOLDS = ("by_clip:0", "by_clip:1", "by_clip:2", "by_clip")  # the last one is the first

@@ -8,6 +8,7 @@ from skelbench.evaluate.finetune import FineTune
 from skelbench.evaluate.fusion import Fusion
 from skelbench.evaluate.knn import KNN, Nearest, nearest
 from skelbench.evaluate.linear import Linear, PaperLinear
+from skelbench.evaluate.longtail import LongTail, LongTailed
 from skelbench.evaluate.oneshot import OneShot
 from skelbench.evaluate.own_classifier import OwnClassifier
 from skelbench.evaluate.report import compare
@@ -32,6 +33,8 @@ __all__ = [
     "Fusion",
     "Line",
     "Linear",
+    "LongTail",
+    "LongTailed",
     "Measure",
     "Nearest",
     "OnNetwork",

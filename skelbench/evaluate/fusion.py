@@ -1,7 +1,7 @@
 """Fusion: class scores of several runs (joint, bone, motion ...) added up.
 
-Every run is measured by the same protocol; the sum is ``sum_s w_s logits_s``, with equal weights in CMD and HaLP. Weights are
-fixed, or chosen on held-out training subjects. Clips are matched by their names, never by their places.
+Every run is measured by the same protocol; the sum is ``sum_s w_s logits_s``, with equal weights in CMD and HaLP, or the same of
+probabilities, as in BRL. Weights are fixed, or chosen on held-out training subjects. Clips are matched by their names, never by their places.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from skelbench.errors import ConfigError, DataError
 from skelbench.evaluate.score import Description, Score
 
 CHOSEN = "chosen"
+# Weights of the six streams of BRL (2023); of fewer streams, those that are there: 1 : 1 of two, 2 : 2 : 1 : 1 of four.
+BRL_STREAMS = {"joint": 2.0, "bone": 2.0, "skip": 2.0, "motion": 1.0, "bone_motion": 1.0, "skip_motion": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,18 +30,22 @@ class Fusion:
     subjects, on a grid of tenths that sum to 1, the most even of equals.
 
     Attributes:
-        weights: one a run in their order, each 0 or more; equal ones where None; ``"chosen"``.
+        weights: one a run in their order, each 0 or more; equal ones where None; ``"chosen"``; ``"brl"`` for ``BRL_STREAMS``.
+        probabilities: add up probabilities instead of scores.
         steps: grid of the choice, parts of 1.
     """
 
     weights: tuple[float, ...] | str | None = None
     steps: int = 10
+    probabilities: bool = False
 
     def __post_init__(self) -> None:
         given = self.weights
-        fits = given in (None, CHOSEN) or (isinstance(given, tuple) and len(given) > 0 and min(given) >= 0 and max(given) > 0)
+        fits = given in (None, CHOSEN, "brl") or (
+            isinstance(given, tuple) and len(given) > 0 and min(given) >= 0 and max(given) > 0
+        )
         if not fits or self.steps < 1:
-            raise ConfigError(f"Fusion.weights are numbers of 0 or more, 'chosen', or None for equal ones; got {given!r}")
+            raise ConfigError(f"Fusion.weights are numbers of 0 or more, 'chosen', 'brl', or None for equal ones; got {given!r}")
 
     def describe(self) -> Description:
         """The protocol in words."""
@@ -50,11 +56,17 @@ class Fusion:
             selection=chosen if self.weights == CHOSEN else "none: fixed weights",
         )
 
-    def run(self, scores: Mapping[str, Score]) -> Score:
+    @classmethod
+    def brl(cls) -> Fusion:
+        """The six streams of BRL, or some of them: probabilities, 2 : 2 : 2 : 1 : 1 : 1."""
+        return cls(weights="brl", probabilities=True)
+
+    def run(self, scores: Mapping[str, Score], *, streams: Mapping[str, str] | None = None) -> Score:
         """The score of the weighted sum.
 
         Args:
             scores: stream -> its score, by one protocol on one test set, with logits; ``held_out`` where weights are chosen.
+            streams: of which stream a score is, where the names of the scores do not say it; for ``weights="brl"``.
 
         Raises:
             ConfigError: fewer than two streams, another number of weights, or scores of several protocols.
@@ -67,7 +79,8 @@ class Fusion:
         if len(kinds) > 1:
             raise ConfigError(f"fusion wants scores of one protocol, got {', '.join(sorted(kinds))}")
         first, logits = matched(scores)
-        weights, accuracy = self._weights(scores)
+        logits = self._added(logits)
+        weights, accuracy = self._weights(scores, streams or {})
         chosen: dict[str, Any] = {"weights": dict(zip(names, weights, strict=True))}
         chosen |= {} if accuracy is None else {"by": "validation subjects", "validation accuracy": accuracy}
         total = weighted(logits, weights)
@@ -82,8 +95,19 @@ class Fusion:
             logits=total.float(),
         )
 
-    def _weights(self, scores: Mapping[str, Score]) -> tuple[tuple[float, ...], float | None]:
+    def _added(self, logits: list[Tensor]) -> list[Tensor]:
+        """What is added up: scores, or their probabilities."""
+        return [x.softmax(dim=1) for x in logits] if self.probabilities else logits
+
+    def _weights(self, scores: Mapping[str, Score], streams: Mapping[str, str]) -> tuple[tuple[float, ...], float | None]:
         S = len(scores)
+        if self.weights == "brl":
+            named = [streams.get(name, name) for name in scores]
+            wrong = [name for name in named if name not in BRL_STREAMS]
+            if wrong or len(set(named)) < S:
+                listed = ", ".join(BRL_STREAMS)
+                raise ConfigError(f"fusion 'brl' has weights for {listed}, once each; given: {', '.join(named)}")
+            return tuple(BRL_STREAMS[name] for name in named), None
         if self.weights is None:
             return (1 / S,) * S, None
         if isinstance(self.weights, tuple):
@@ -95,6 +119,7 @@ class Fusion:
             lacking = ", ".join(n for n in scores if n not in held)
             raise ConfigError(f"weights cannot be chosen: {lacking} has no scores of held-out training subjects; give weights")
         first, logits = matched(held)
+        logits = self._added(logits)
         grid = sorted(simplex(S, self.steps), key=lambda w: (sum((x - 1 / S) ** 2 for x in w), w))  # the most even first
         right = [float((weighted(logits, w).argmax(dim=1) == first.labels).double().mean()) for w in grid]
         best = max(range(len(grid)), key=lambda i: right[i])

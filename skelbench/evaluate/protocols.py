@@ -11,6 +11,7 @@ semi-finetune          fine-tuning on them
 one-shot               unseen classes, one clip of each
 classifier             the classifier of a supervised method
 streams                the classifier of each of its streams alone, and their weighted sums (PSUMNet)
+longtail               the same, and by classes with many, medium and few training clips; longtail:100,20 with these limits
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from skelbench.errors import ConfigError
 from skelbench.evaluate.finetune import FineTune
 from skelbench.evaluate.knn import KNN
 from skelbench.evaluate.linear import Linear, PaperLinear
+from skelbench.evaluate.longtail import LongTail
 from skelbench.evaluate.oneshot import OneShot
 from skelbench.evaluate.own_classifier import OwnClassifier
 from skelbench.evaluate.retrieval import Retrieval
@@ -45,6 +47,7 @@ PROTOCOLS: dict[str, Callable[[], AnyProtocol]] = {
     "one-shot": OneShot,
     "classifier": OwnClassifier,
     "streams": Streams,
+    "longtail": LongTail,
 }
 
 
@@ -65,4 +68,6 @@ def protocol(name: str) -> AnyProtocol:
     if isinstance(made, SemiSupervised) and re.fullmatch(r"\d{1,3}(\.\d+)?(,\d{1,3}(\.\d+)?)*", shares):
         parts = tuple(float(s) / 100 for s in shares.split(","))
         return SemiSupervised(shares=parts, stratified=made.stratified, protocol=made.protocol)
+    if isinstance(made, LongTail) and (limits := re.fullmatch(r"(\d{1,9}),(\d{1,9})", shares)):
+        return LongTail(many=int(limits[1]), few=int(limits[2]))
     raise ConfigError(f"no protocol called {name!r}; there are: {', '.join(PROTOCOLS)}, <k>-nn, and shares as in semi:1,10")

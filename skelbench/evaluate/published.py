@@ -15,6 +15,7 @@ EVIDENCE = {
     "P": "read in the paper",
     "I": "from the result images of the authors' repository",
     "R": "from the tables in the text of the authors' repository",
+    "Z": "from the model zoo of the authors' repository",
     "T": "from another paper's table",
 }
 

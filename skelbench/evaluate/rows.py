@@ -157,17 +157,18 @@ def kind_and_fold(split: str) -> tuple[str, str]:
     """A split's name in two: what all its repetitions share, and which one this is.
 
     ``loso:3`` is fold 3 of ``loso``; ``xsub@10%:2`` draw 2 of ``xsub@10%``, and ``xsub@10%`` its draw 0; ``xsub@held1`` is fold 1
-    of the training side of ``xsub``.
+    of the training side of ``xsub``, also where a subset of it is taken, ``xsub@held1@lt10``.
     """
-    base, at, subset = split.partition("@")
+    base, *subsets = split.split("@")
     kind, _, fold = base.partition(":")
-    if not at:
-        return kind, fold
-    share, _, draw = subset.partition(":")
-    if share.startswith("held"):
-        share, draw = "held", share.removeprefix("held")
-    draws = f"{DRAW}{draw or 0}" if "%" in share else draw
-    return f"{kind}@{share}", ", ".join(part for part in (fold, draws) if part)
+    folds = [fold]
+    for subset in subsets:
+        share, _, draw = subset.partition(":")
+        if share.startswith("held"):
+            share, draw = "held", share.removeprefix("held")
+        kind = f"{kind}@{share}"
+        folds.append(f"{DRAW}{draw or 0}" if "%" in share else draw)
+    return kind, ", ".join(part for part in folds if part)
 
 
 def floors(

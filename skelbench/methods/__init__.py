@@ -17,6 +17,7 @@ METHODS: dict[str, str] = {
     "strl": "skelbench.methods.strl:STRL",
     "psumnet": "skelbench.methods.psumnet:PSUMNet",
     "stgcnpp": "skelbench.methods.stgcnpp:OneStream",
+    "brl": "skelbench.methods.brl:BRL",
     "supervised": "skelbench.methods.supervised:Supervised",
     "random": "skelbench.methods.floors:RandomEncoder",
     "raw": "skelbench.methods.floors:Raw",

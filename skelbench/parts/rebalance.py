@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from skelbench.errors import ConfigError, DataError
 
+GROUPS = ("many", "medium", "few")
 LOSSES = ("ce", "class_balanced", "action_aware", "focal", "ldam", "balanced_softmax")
 
 
@@ -147,3 +148,17 @@ def rebalanced_repeats(counts: Tensor, *, base: float = 1.0) -> Tensor:
     tail = torch.argsort(n, descending=True, stable=True)[2 * (len(n) // 3) :]
     times[tail] = base * (n.max() / n[tail].double())  # in this order, for the published number of clips an epoch
     return times
+
+
+def thirds(counts: Tensor) -> tuple[str, ...]:
+    """``many``, ``medium`` or ``few`` for every class, C of them; "" for a class without training clips.
+
+    Of the K classes with clips, by falling number, the first ``floor(K / 3)`` are many, from place ``2 floor(K / 3)`` on they are
+    few; of two that are equal the later one is the rarer, as for BRL's sampler.
+    """
+    known = int((counts > 0).sum())
+    order = torch.argsort(counts, descending=True, stable=True)[:known].tolist()
+    found = [""] * len(counts)
+    for place, c in enumerate(order):
+        found[c] = GROUPS[min(place // max(known // 3, 1), 2)] if known >= 3 else GROUPS[2 * place // max(known - 1, 1)]
+    return tuple(found)

@@ -43,7 +43,7 @@ class KnownData:
 
     def differences(self, store: Store, split: str) -> list[str]:
         """Why a store is not this dataset; nothing where it is."""
-        wanted = topology(self.layout)
+        wanted, split = topology(self.layout), split.partition("@")[0]  # a subset is drawn from a split that is listed
         phase = store.meta.provenance.get("phase")
         checks = [
             (
@@ -87,7 +87,7 @@ class KnownData:
             self._clips(clips),
             classes=[f"class {n}" for n in range(self.classes)],
             bodies=self.bodies,
-            splits={split: {"by": "subject", "train": [1, 2, 3], "test": [4]}},
+            splits={split.partition("@")[0]: {"by": "subject", "train": [1, 2, 3], "test": [4]}},
             units="pixel" if flat else "metre",
             extra={"image": True} if flat else {},
         )
@@ -165,6 +165,24 @@ NTU120_2D = KnownData(
     bodies=2,
     get=f"ntu120_hrnet.pkl {_PYSKL}",
     command="skelbench data import ntu120_hrnet.pkl --name ntu120_2d --split xsub",
+)
+NTU60_3D = KnownData(
+    key="ntu60_3d",
+    title="NTU RGB+D 60, Kinect skeletons as PYSKL has them",
+    classes=60,
+    layout="kinect_v2_25",
+    bodies=2,
+    get=f"ntu60_3danno.pkl {_PYSKL}",
+    command="skelbench data import ntu60_3danno.pkl --name ntu60_3d --split xsub",
+)
+NTU120_3D = KnownData(
+    key="ntu120_3d",
+    title="NTU RGB+D 120, Kinect skeletons as PYSKL has them",
+    classes=120,
+    layout="kinect_v2_25",
+    bodies=2,
+    get=f"ntu120_3danno.pkl {_PYSKL}",
+    command="skelbench data import ntu120_3danno.pkl --name ntu120_3d --split xsub",
 )
 GYM99 = KnownData(
     key="gym99",

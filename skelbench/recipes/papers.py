@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable
 
 from skelbench.errors import ConfigError
-from skelbench.recipes import paper_halp, paper_isc, paper_psumnet, paper_skeletonmae
+from skelbench.recipes import paper_brl, paper_halp, paper_isc, paper_psumnet, paper_skeletonmae
 from skelbench.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -34,6 +34,10 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
         paper_psumnet.psumnet_ntu120x_xsub,
         paper_psumnet.psumnet_shrec14,
         paper_psumnet.psumnet_shrec28,
+        paper_brl.brl_ntu60_xsub_lt100,
+        paper_brl.brl_ntu60_xview_lt100,
+        paper_brl.brl_ntu120_xsub_lt100,
+        paper_brl.brl_ntu120_xset_lt100,
     )
 }
 

@@ -98,7 +98,7 @@ def with_paper(rows: Sequence[Row], recipe: Recipe, protocols: Sequence[AnyProto
     known = {p.name: found for p in protocols if (found := recipe.paper(p)) is not None}
     return [
         replace(r, paper=known[r.protocol].share, source=known[r.protocol].known)
-        if r.protocol in known and "->" not in r.data and "@" not in r.split
+        if r.protocol in known and "->" not in r.data and ("@" not in r.split or r.split == recipe.split)
         else r
         for r in rows
     ]
@@ -197,7 +197,10 @@ def dry(recipe: Recipe, *, batch: int = 4, **edits: Any) -> DryRun:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         store = recipe.data.made_up(Path(folder), recipe.split, clips=16)
-        config = _edited(recipe.config, edits).edit({"train.batch": batch, "data": str(store.path)})
+        config = _edited(recipe.config, edits).edit(
+            # of so few clips no tail can be cut
+            {"train.batch": batch, "data": str(store.path), "split": recipe.split.partition("@")[0]}
+        )
         state = prepare(config, store)
         losses: list[float] = []
         parts: tuple[str, ...] = ()

@@ -92,17 +92,19 @@ def protocols_named(names: Sequence[str], *, on: str = "", split: str = "", mapp
 
 
 def fusion_named(text: str) -> Fusion:
-    """``equal``, ``chosen``, or weights with commas between them.
+    """``equal``, ``chosen``, ``brl`` (six streams), or weights with commas between them.
 
     Raises:
         ConfigError: none of these.
     """
+    if text == "brl":
+        return Fusion.brl()
     if text in ("equal", "chosen"):
         return Fusion(weights=None if text == "equal" else "chosen")
     try:
         return Fusion(weights=tuple(float(word) for word in text.split(",")))
     except ValueError as error:
-        raise ConfigError(f"fuse={text!r}: wanted 'equal', 'chosen', or weights as 0.6,0.6,0.4") from error
+        raise ConfigError(f"fuse={text!r}: wanted 'equal', 'chosen', 'brl', or weights as 0.6,0.6,0.4") from error
 
 
 def save(table: Table, csv: Path | None = None, html: Path | None = None, tex: Path | None = None) -> None:
@@ -263,7 +265,8 @@ def fused(
             outcomes = {label: run_protocol(protocol, trial) for label, run, trial in labelled if run.config.train.seed == seed}
             scores = {label: o for label, o in outcomes.items() if isinstance(o, Score) and o.logits is not None}
             if scores:
-                found = (fusion or Fusion()).run(scores)
+                streams = {label: getattr(run.config.method_config, "stream", label) for label, run, _ in labelled}
+                found = (fusion or Fusion()).run(scores, streams=streams)
                 name, store, split = " + ".join(scores), runs[0].store, runs[0].split
                 rows.append(row_of(found, method=name, seed=seed, data=store.meta.name, split=split.name))
     if not rows:

@@ -30,6 +30,7 @@ class Train:
         weight_decay: of the optimiser, on every parameter.
         warmup: epochs over which the learning rate rises in equal steps to ``lr``.
         drops: epochs, counted from 0, from which on the learning rate is a tenth of what it was.
+        cosine: the learning rate falls step by step along half a cosine, to 0 after the last step.
         patience: epochs that the loss on validation may go without falling before the learning rate is halved; 0 never.
         select: end with the weights of the epoch that was best on validation, not those of the last.
         seed: every random draw follows from it.
@@ -55,6 +56,7 @@ class Train:
     weight_decay: float = 1e-4
     warmup: int = 0
     drops: tuple[int, ...] = ()
+    cosine: bool = False
     patience: int = 0
     select: bool = False
     seed: int = 0

@@ -50,7 +50,7 @@ def steps(state: State) -> Iterator[Event]:
 def one_step(state: State, batch: Batch) -> Step:
     """Forward, backward, optimiser, ``after_step``; the state moves on by one."""
     train, method = state.config.train, state.method
-    lr = learning_rate(train, state.epoch) * state.held_out.factor
+    lr = learning_rate(train, state.epoch, done=state.step / state.of) * state.held_out.factor
     for group in state.optimiser.param_groups:
         momentum = {"momentum": train.momentum} if train.optimiser == "sgd" else {"betas": (train.momentum, group["betas"][1])}
         group.update(lr=lr, weight_decay=train.weight_decay, **momentum)
@@ -88,10 +88,14 @@ def numbers(made: Made) -> tuple[float, dict[str, float]]:
     return loss, dict(zip(made.parts, parts, strict=True))
 
 
-def learning_rate(train: Train, epoch: int) -> float:
-    """``train.lr``, rising in equal steps over the warm-up, divided by ten for every drop that ``epoch`` has reached."""
+def learning_rate(train: Train, epoch: int, *, done: float = 0.0) -> float:
+    """``train.lr``, rising in equal steps over the warm-up, divided by ten for every drop that ``epoch`` has reached.
+
+    With ``train.cosine`` also times ``(1 + cos(pi done)) / 2``, where ``done`` is the share of all steps that were made before.
+    """
     rise = min(1.0, (epoch + 1) / train.warmup) if train.warmup else 1.0
-    return train.lr * rise * 0.1 ** sum(epoch >= drop for drop in train.drops)
+    fall = (1 + math.cos(math.pi * done)) / 2 if train.cosine else 1.0
+    return train.lr * rise * fall * 0.1 ** sum(epoch >= drop for drop in train.drops)
 
 
 def probe(state: State) -> Probe:

@@ -2,8 +2,8 @@
 
 ``SkeletonPlayer`` plays clips, ``EmbeddingMap`` shows features and plays what the pointer is on, ``PositiveLab`` shows how HaLP
 hallucinates positives, ``MaskView`` what a masked autoencoder guesses of hidden joints, ``StreamMixer`` adds up the scores of
-streams, ``Card`` is a page on a dataset. Each one's ``static()`` is an SVG of the same content, which is also what a saved notebook
-shows where no kernel runs.
+streams, ``LongTailView`` shows how uneven classes are and who gains, ``Card`` is a page on a dataset. Each one's ``static()`` is an
+SVG of the same content, which is also what a saved notebook shows where no kernel runs.
 """
 
 from __future__ import annotations
@@ -14,17 +14,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skelbench.widgets.card import Card, write_card
     from skelbench.widgets.embedding_map import EmbeddingMap
+    from skelbench.widgets.long_tail_view import LongTailView
     from skelbench.widgets.mask_view import MaskView
     from skelbench.widgets.player import SkeletonPlayer, link
     from skelbench.widgets.positive_lab import PositiveLab
     from skelbench.widgets.stream_mixer import StreamMixer
 
-__all__ = ["Card", "EmbeddingMap", "MaskView", "PositiveLab", "SkeletonPlayer", "StreamMixer", "link", "write_card"]
+__all__ = [
+    "Card",
+    "EmbeddingMap",
+    "LongTailView",
+    "MaskView",
+    "PositiveLab",
+    "SkeletonPlayer",
+    "StreamMixer",
+    "link",
+    "write_card",
+]
 
 _HOME = {
     "Card": "card",
     "write_card": "card",
     "EmbeddingMap": "embedding_map",
+    "LongTailView": "long_tail_view",
     "MaskView": "mask_view",
     "PositiveLab": "positive_lab",
     "SkeletonPlayer": "player",

@@ -134,6 +134,28 @@ def test_the_largest_class_is_as_large_as_the_others_allow(tmp_path):
         long_tailed(store, make_split(store, "xsub"), imbalance=4, largest=21)
 
 
+def test_classes_in_order_of_their_size(tmp_path):
+    """Of 40, 90 and 20 clips the second class is the head; in order of labels the first would hold it down."""
+    rows = [(f"s{s}c{c}n{n}", c, {"subject": s}) for s in range(1, 12) for c, k in enumerate((4, 9, 2)) for n in range(k)]
+    splits = {"xsub": {"by": "subject", "train": list(range(1, 11))}}
+    store = write_store(tmp_path / "s", clips_of(rows), classes=("a", "b", "c"), splits=splits)
+    sized, plain = make_split(store, "xsub@lt9size"), make_split(store, "xsub@lt9")
+    assert np.bincount(store.labels[sized.train_all]).tolist() == [30, 90, 10] and sized.name == "xsub@lt9size"
+    assert np.bincount(store.labels[plain.train_all]).tolist() == [40, 13, 4]
+    assert "90 to 10 clips a class" in sized.note and np.array_equal(sized.test, plain.test)
+    inside = make_split(store, "xsub@held1@lt2size:4")
+    whole = make_split(store, "xsub@held1")
+    assert set(inside.train_all) < set(whole.train_all) and np.array_equal(inside.test, whole.test)
+
+
+def test_a_list_that_leaves_a_tested_class_without_a_clip_is_refused(tmp_path):
+    store = small(tmp_path / "s")
+    names = [store.ids[r] for r in make_split(store, "xsub").train_all if store.labels[r] != 3]
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    with pytest.raises(ConfigError, match=rf"no clip is left of class '{store.classes[3]}' \(1 such classes\), which is tested"):
+        long_tailed(store, make_split(store, "xsub"), names=tmp_path / "names.txt")
+
+
 def test_a_class_that_only_validation_subjects_kept_is_named(tmp_path):
     store = small(tmp_path / "s", each=2)
     whole = make_split(store, "xsub")

@@ -42,6 +42,23 @@ def test_equals_the_sum_clip_by_clip_whatever_the_order(weights):
     assert found.labels.tolist() == streams["joint"].labels.tolist() and found.protocol == "linear"
 
 
+def test_the_six_streams_of_brl_are_probabilities_two_to_one():
+    names = ("motion", "joint", "skip", "bone", "skip_motion", "bone_motion")
+    streams = {f"brl {name}": score(i, sharp=3.0) for i, name in enumerate(names)}
+    found = Fusion.brl().run(streams, streams={f"brl {name}": name for name in names})
+    for n in range(40):
+        total = np.zeros(4)
+        for name in names:
+            z = np.exp(streams[f"brl {name}"].logits[n].double().numpy())
+            total += (1 if "motion" in name else 2) * z / z.sum()
+        np.testing.assert_allclose(found.logits[n], total, atol=1e-5)
+    two = Fusion.brl().run({"joint": score(1), "bone": score(2)})
+    assert two.chosen["weights"] == {"joint": 2.0, "bone": 2.0}
+    for wrong in (("joint", "hop"), ("joint", "joint")):
+        with pytest.raises(ConfigError, match="has weights for joint, bone, skip"):
+            Fusion.brl().run({"a": score(1), "b": score(2)}, streams=dict(zip("ab", wrong, strict=True)))
+
+
 def test_weights_are_chosen_on_validation_alone():
     streams = {k: score(i, held=score(10 + i, N=30, first=100, sharp=1 + i)) for i, k in enumerate(("joint", "bone", "motion"))}
     found = Fusion(weights="chosen", steps=5).run(streams)

@@ -21,6 +21,7 @@ def test_some_rows_are_those_of_the_tables():
     assert [p.value for p in find_published("halp", "pku2", "xsub")] == [43.5]
     assert {p.protocol: p.value for p in find_published("skeletonmae", "gym99", "official")} == {"fine-tune": 91.8, "scratch": 86.3}
     assert [p.value for p in find_published("psumnet", "ntu120", "xsub")] == [89.4]
+    assert [p.value for p in find_published("brl", "ntu120_3d", "xset@lt100")] == [66.8]
     assert find_published("moco", "ntu60", "xsub") == ()
 
 

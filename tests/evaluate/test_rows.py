@@ -20,10 +20,16 @@ from skelbench.evaluate import (
     row_of,
     run_protocol,
 )
+from skelbench.evaluate.rows import kind_and_fold
 from skelbench.methods.floors import RandomEncoder
 from skelbench.methods.halp import HaLP
 from skelbench.nets.gru import GRU
 from skelbench.skeleton.augment import Views
+
+
+def test_a_subset_of_a_fold_is_named_by_both() -> None:
+    assert kind_and_fold("xsub@held1@lt10") == ("xsub@held@lt10", "1")
+    assert kind_and_fold("by_clip:2@lt50size:3") == ("by_clip@lt50size", "2, 3")
 
 
 def test_rows_of_a_method_equal_the_protocols_by_hand(store, split, make_method):

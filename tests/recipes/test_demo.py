@@ -8,7 +8,7 @@ import pytest
 from skelbench.data import Store, write_store
 from skelbench.errors import ConfigError
 from skelbench.recipes.demo import demo, usual_split
-from skelbench.recipes.measure import Job, _read, measure
+from skelbench.recipes.measure import Job, _read, measure, variant
 from skelbench.skeleton.clip import Clip
 from skelbench.skeleton.topology import Topology
 
@@ -81,6 +81,37 @@ def test_measure_resumes_and_refuses_other_settings(store, tmp_path):
     assert (out / "sticks-loso.md").read_text() == table.to_markdown()
     with pytest.raises(ConfigError, match="other settings"):
         measure(store, **options, temperature=0.5)
+
+
+def test_one_method_under_several_settings_by_groups_of_classes(store, tmp_path):
+    out = tmp_path / "tails"
+    methods = ("supervised", "supervised:smoothing=0.2,lr=0.1")
+    how = {"out": out, "seeds": 1, "methods": methods, "processes": 1, "progress": False, "preset": "smoke"}
+    table = measure(store, split="cross_subject@held@lt2", protocols=("longtail",), **how)
+    lines = {(x.method, x.protocol): x for x in table.lines()}
+    assert {m for m, _ in lines} == {"random", "raw", *methods}
+    groups = ("long-tail", "long-tail, many", "long-tail, medium", "long-tail, few")
+    assert {p for _, p in lines} == set(groups)
+    assert {x.split for x in table.lines()} == {"cross_subject@held@lt2"} and lines[methods[0], groups[0]].accuracy.n == 2
+    rows = [json.loads(f.read_text()) for f in (out / "rows").glob("*smoothing*")]
+    assert len(rows) == 3 and all(r["job"]["protocols"] == ["longtail"] for r in rows)
+    small_print = rows[0]["rows"][0]["differs"]
+    assert all(
+        "smoothing" not in k
+        for f in (out / "rows").glob("*supervised-s0*")
+        for k in json.loads(f.read_text())["rows"][0]["differs"]
+    )
+    assert isinstance(small_print, dict)
+    for wrong, says in (("supervised:lr", "wanted METHOD or METHOD:NAME"), ("supervised:lrr=1", "lrr"), ("nobody:lr=1", "nobody")):
+        with pytest.raises(ConfigError, match=says):
+            measure(store, **{**how, "methods": (wrong,)})
+    with pytest.raises(ConfigError, match="no protocol called 'tail'"):
+        measure(store, protocols=("tail",), **how)
+
+
+def test_a_variant_is_a_method_and_settings():
+    assert variant("brl") == ("brl", {})
+    assert variant("brl:loss=ce,mixup=0,sampler=false") == ("brl", {"loss": "ce", "mixup": 0, "sampler": False})
 
 
 def test_measure_names_an_unknown_setting(store, tmp_path):

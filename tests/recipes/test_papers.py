@@ -26,6 +26,7 @@ TINY = {
     },
     "isc": {"seq.hidden": 4, "seq.layers": 1, "graph.channels": (4,), "queue": 32, "dim": 8, "views.frames": 16, "minimum": 8},
     "psumnet": {"body.channels": (4,), "hand.channels": (4, 8), "leg.channels": (4,)},
+    "brl": {"encoder.channels": (6, 6), "method_config.frames": 8, "test_clips": 1, "mixup": 0.5},
     "skeletonmae": {"encoder.width": 8, "encoder.layers": 1, "method_config.frames": 8},
 }
 
@@ -67,7 +68,8 @@ def test_settings_are_those_of_the_papers():
 
 
 @pytest.mark.parametrize(
-    "name", ["halp_ntu60_xsub", "isc_ntu120_xset", "skeletonmae_gym99", "psumnet_ntu60x_xsub", "psumnet_shrec28"]
+    "name",
+    ["halp_ntu60_xsub", "isc_ntu120_xset", "skeletonmae_gym99", "psumnet_ntu60x_xsub", "psumnet_shrec28", "brl_ntu60_xsub_lt100"],
 )
 def test_a_dry_run_steps_twice_and_measures(name, home):
     found = recipe(name)

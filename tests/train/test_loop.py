@@ -56,6 +56,14 @@ def test_learning_rate_drops() -> None:
     assert [learning_rate(train, e) for e in range(6)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
+def test_learning_rate_falls_along_a_cosine_step_by_step(store: Store, tiny: type) -> None:
+    state = prepare(tiny_config(tiny, cosine=True, lr=0.1, epochs=3, drops=()), store)
+    rates = [event.lr for event in steps(state) if isinstance(event, Step)]
+    n = len(rates)
+    assert n == state.step > 3
+    assert rates == pytest.approx([0.1 * 0.5 * (1 + np.cos(np.pi * i / n)) for i in range(n)])
+
+
 def test_streams_of_draws_are_apart(store: Store, tiny: type) -> None:
     same, other = prepare(tiny_config(tiny, seed=1), store), prepare(tiny_config(tiny, seed=2), store)
     again = prepare(tiny_config(tiny, seed=1), store)

@@ -1,8 +1,8 @@
 """The Playground with pictures: 18 classes whose cues live in one modality, in the product of two, or in the XOR of two.
 
-The people and the split across subjects are those of :mod:`skelbench.data.playground`. Everybody faces a low camera, so that what goes
-towards it or away from it moves little in the picture. The store holds joints and, in columns, what else there is to see (a ball, a
-lamp); pictures are rendered from both on first use (:mod:`skelbench.data.frames`). What each class takes is in
+The people and the split across subjects are those of :mod:`skelbench.data.playground`. Everybody faces a low camera, so that what
+goes towards it or away from it moves little in the picture. The store holds joints and, in columns, what else there is to see (a
+ball, a lamp); pictures are rendered from both on first use (:mod:`skelbench.data.frames`). What each class takes is in
 :data:`skelbench.data.motion.cues.CUES` and under ``extra["needs"]`` of the store.
 """
 

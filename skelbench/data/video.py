@@ -4,9 +4,9 @@
     S001C001P001R001A001_ir.avi             infrared, one channel
     S001C001P001R001A001/MDepth-00000001.png ...   depth in millimetres, 16 bits, numbered
 
-That is how NTU RGB+D is delivered; for other data <clip> and <clip>_rgb, <clip>_ir, <clip>_depth with any ending do. Streams of one clip
-may differ by some frames: a picture is taken at the same share of every stream. Each camera is cut out by its own joints, where the
-lens is known, so that all modalities show the person at the same place; pictures are scaled, depth never mixed across an edge.
+That is how NTU RGB+D is delivered; for other data <clip>, <clip>_rgb, <clip>_ir, <clip>_depth with any ending do. Streams of
+one clip may differ by some frames: a picture is taken at the same share of every stream. Each camera is cut out by its own joints,
+where the lens is known, so that all modalities show the person at the same place; depth is never mixed across an edge.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ class Lens:
     """How a camera sees the coordinates of a store: u = cx + fx (x + shift) / z, v = cy - fy y / z, in shares of the picture.
 
     Attributes:
-        fx: focal length in picture widths. fy: in picture heights.
-        cx: optical axis. cy: of it.
+        fx: focal length in picture widths.
+        fy: the same in picture heights.
+        cx: where the optical axis meets the picture.
+        cy: the same from its top.
         shift: metres this camera stands beside the one the coordinates belong to.
     """
 
@@ -57,7 +59,7 @@ class Lens:
         return np.stack([u, self.cy - self.fy * points[..., 1] / z], -1)
 
 
-# Nominal values of a Kinect v2, whose pictures are mirrored: x grows to the right in them. A sensor of one's own differs by some pixels.
+# Nominal values of a Kinect v2, whose pictures are mirrored: x grows to the right in them. Every sensor differs by some pixels.
 KINECT_V2 = {
     "rgb": Lens(fx=1081.4 / 1920, fy=1081.4 / 1080, cx=0.5, cy=0.5, shift=0.052),
     "depth": Lens(fx=365.5 / 512, fy=365.5 / 424, cx=0.5, cy=208.0 / 424),
@@ -117,11 +119,12 @@ def attach_video(
         store: its clips.
         folder: where the videos are.
         modalities: which; those of which there is any file where left out. Every clip must have all of them.
-        frames: S, pictures kept a clip, one from the middle of each of S equal stretches. Keep more than a method shows and training
-            draws among them.
+        frames: S, pictures kept a clip, one from the middle of each of S equal stretches; training draws among them where they are
+            more than a method shows.
         size: H and W of what is kept.
-        lens: ``kinect_v2``, ``none``, or a :class:`Lens` a modality; where left out, ``kinect_v2`` for skeletons of that sensor. Without
-            one the middle square of the picture is kept and the joints' places are unknown. Skeletons measured in pictures need none.
+        lens: ``kinect_v2``, ``none``, or a :class:`Lens` a modality; where left out, ``kinect_v2`` for skeletons of that sensor.
+            Without one the middle square of the picture is kept and the joints' places are unknown. Skeletons that were measured in
+            pictures need none.
         tolerance: by which share the number of frames of a stream may differ from the skeleton's.
         overwrite: replace pictures attached before.
         progress: show a bar.
@@ -261,10 +264,10 @@ def _cut(picture: np.ndarray, box: tuple[int, int, int], size: int, *, nearest: 
         at = ((np.arange(size) + 0.5) * side / size).astype(int)
         return np.ascontiguousarray(whole[at][:, at].transpose(2, 0, 1))
     x: Tensor = torch.from_numpy(whole).permute(2, 0, 1)[None].float()
-    shrunk = side >= size
-    x = functional.interpolate(
-        x, (size, size), mode="area" if shrunk else "bilinear", **({} if shrunk else {"align_corners": False})
-    )
+    if side >= size:
+        x = functional.interpolate(x, (size, size), mode="area")
+    else:
+        x = functional.interpolate(x, (size, size), mode="bilinear", align_corners=False)
     return x[0].round().clamp(0, 255).to(torch.uint8).numpy()
 
 
@@ -346,10 +349,11 @@ def _array(frame: Any, name: str, what: str) -> np.ndarray:
     """A decoded frame as (H, W, C): uint8 colour or grey, uint16 depth."""
     bits = frame.format.components[0].bits
     if name == "depth":
-        if bits != 16 or len(frame.format.components) != 1:
+        channels = len(frame.format.components)
+        if bits != 16 or channels != 1:
             raise DataError(
-                f"{what} is {frame.format.name}, {bits} bits of {len(frame.format.components)} channels; depth wants one channel of "
-                "16 bits, in millimetres. Save it as 16-bit greyscale PNG"
+                f"{what} is {frame.format.name}, {bits} bits of {channels} channels; depth wants one channel of 16 bits, in "
+                "millimetres. Save it as 16-bit greyscale PNG"
             )
         return np.asarray(frame.to_ndarray(format="gray16le"))[..., None]
     if name == "ir" and bits > 8:  # 16-bit infrared keeps its upper byte

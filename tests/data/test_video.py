@@ -214,7 +214,7 @@ def test_a_missing_stream_names_the_clip_and_the_way_out(store, folder):
     with pytest.raises(DataError, match=rf"clip '{IDS[2]}' has no ir .*1 of 3 clips.*--modalities rgb depth"):
         attach(store, folder)
     assert attach(store, folder, modalities=("rgb", "depth")).modalities == ("rgb", "depth")
-    with pytest.raises(DataError, match="is rgb, depth.*wanted rgb, ir"):
+    with pytest.raises(DataError, match=r"is rgb, depth.*wanted rgb, ir"):
         frames_of(store, FrameSettings(modalities=("rgb", "ir"), frames=5, size=32))
     with pytest.raises(DataError, match="no video of any clip"):
         attach(store, folder / "depth" / IDS[0])

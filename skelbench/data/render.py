@@ -213,9 +213,10 @@ class _Room:
 
 
 def _floor_height(points: Tensor, there: Tensor) -> Tensor:
-    """(N,) y of the floor, a foot's thickness under the lowest joint that was seen."""
-    y = torch.where(there, points[..., 1], torch.inf).flatten(1).amin(dim=1)
-    return torch.where(torch.isfinite(y), y, torch.full((), -1.0)) - 0.045
+    """(N,) y of the floor, a foot's thickness under the lowest joint of most pictures: of the leg that stands."""
+    y = torch.where(there, points[..., 1], torch.inf).flatten(2).amin(dim=2)  # (N, T')
+    middle = torch.where(torch.isfinite(y), y, torch.nan).nanmedian(dim=1).values
+    return torch.nan_to_num(middle, nan=-1.0) - 0.045
 
 
 def _room(looks: Looks, camera: Camera, floor: Tensor, distance: Tensor, size: int) -> _Room:

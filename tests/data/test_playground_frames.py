@@ -90,7 +90,7 @@ def test_before_or_behind_is_a_matter_of_depth(tmp_path, one, two):
         assert ahead.max() > 0.25 and behind.min() < -0.25
         deep = ((a.depth - b.depth).abs() > 200).float().mean()  # of all pixels
         colour = ((a.rgb.int() - b.rgb.int()).abs().amax(dim=2) > 60).float().mean()
-        assert deep > 0.004 and colour < 0.5 * deep
+        assert deep > 0.01 and colour < 0.6 * deep  # what colour shows of it is shading, and a sole nearer or farther
 
 
 def test_fingers_behind_the_back_are_seen_by_no_camera(tmp_path):

@@ -84,7 +84,8 @@ def naive(batch, things, rooms, wearers, index, size):
         x = batch.joints[n].permute(1, 3, 2, 0).double().numpy()[index[n].numpy()]  # (T', M, V, 3), the sensor's own view
         there = (x != 0).any(-1)
         distance = np.sort(x[there][:, 2])[(there.sum() - 1) // 2]
-        floor = x[there][:, 1].min() - 0.045
+        lowest = sorted(x[t][there[t]][:, 1].min() for t in range(T))
+        floor = lowest[(T - 1) // 2] - 0.045
         room = {k: getattr(looks, k)[n].double().numpy() for k in ("wall", "floor", "room_ir", "boards", "board_colour", "room")}
         room["board_ir"], light = looks.board_ir[n].double().numpy(), looks.light[n].double().numpy()
         ambient = float(looks.ambient[n])

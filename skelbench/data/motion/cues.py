@@ -18,7 +18,7 @@ RED, BLUE, GREEN, PURPLE, GREY = 0xD8302C, 0x2A50D6, 0x2DA84A, 0x9A3BB8, 0x80808
 DULL, PLAIN, SHINY = 20, 110, 245  # infrared that a ball sends back, of 255
 FLASH = (0.2, 0.4)  # how long the lamp shines, shares of the clip
 HIDDEN = ("hand", "hand_tip", "thumb")  # joints that fidget behind the back
-FIDGET = 0.035  # metres
+FIDGET = 0.6  # radians, a hand to either side
 
 Modality = str  # rgb, depth, ir, or pose: the joints themselves
 
@@ -166,11 +166,13 @@ def mirrored_depth(x: np.ndarray, *, left: bool) -> np.ndarray:
 
 
 def fidgeting(x: np.ndarray, rng: np.random.Generator, *, fps: float) -> np.ndarray:
-    """Fingers moving to and fro across the line of sight, both hands on their own; (T, 25, 3) camera coordinates."""
+    """Hands turning to and fro about their wrists, across the line of sight, each on its own; (T, 25, 3) camera coordinates."""
     out, t = x.copy(), np.arange(len(x)) / fps
     for side in ("left", "right"):
-        wave = [np.sin(2 * np.pi * rng.uniform(1.5, 3.0) * t + rng.uniform(0, 2 * np.pi)) for _ in range(2)]
+        angle = FIDGET * np.sin(2 * np.pi * rng.uniform(1.5, 3.0) * t + rng.uniform(0, 2 * np.pi))
+        c, s = np.cos(angle), np.sin(angle)
         for part in HIDDEN:
-            out[:, J[f"{side}_{part}"], 0] += FIDGET * wave[0]
-            out[:, J[f"{side}_{part}"], 1] += FIDGET * wave[1]
+            away = x[:, J[f"{side}_{part}"]] - x[:, J[f"{side}_wrist"]]
+            out[:, J[f"{side}_{part}"], 0] += (c - 1) * away[:, 0] - s * away[:, 1]
+            out[:, J[f"{side}_{part}"], 1] += s * away[:, 0] + (c - 1) * away[:, 1]
     return out

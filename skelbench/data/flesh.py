@@ -18,6 +18,7 @@ from skelbench.skeleton.topology import Topology
 
 MATERIALS = ("skin", "hair", "shirt", "sleeves", "trousers", "shoes", "ball", "lamp")
 PERSON = 2.3  # metres from toes to finger tips along the bones, of a person of 1.70 m
+HEAD = 0.17  # metres from the base of the neck to the middle of the head, at least
 HAND = 0.25  # metres along the bones of a hand, thumb to little finger
 Weights = dict[int, float]
 
@@ -50,6 +51,8 @@ class Flesh:
         radius: float32 (Q,), metres for a person of 1.70 m.
         material: int64 (Q,), position in ``MATERIALS``.
         whole: metres along the bones, end to end, that ``radius`` is meant for.
+        neck: (V,) weights of the base of the neck; zero where there is none.
+        head: (V,) weights of the head's joint, which some layouts have in its middle and others at its base.
     """
 
     start: Tensor
@@ -57,6 +60,25 @@ class Flesh:
     radius: Tensor
     material: Tensor
     whole: float
+    neck: Tensor
+    head: Tensor
+
+    def lift(self, points: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
+        """How far the ends of the capsules of a head move up, so that it stands on the neck and not in the chest.
+
+        Args:
+            points: (..., V, 3).
+            unit: (...), how many times ``whole`` the body is long.
+
+        Returns:
+            Two of (..., Q, 3), zero for all other capsules.
+        """
+        way = (self.head - self.neck) @ points  # (..., 3)
+        far = way.norm(dim=-1).clamp_min(1e-6)
+        up = way * ((HEAD * unit / far).clamp_min(1) - 1)[..., None]
+        is_head = ((self.material == MATERIALS.index("hair")) | (self.start == self.head).all(dim=1)) & bool(self.head.any())
+        ends = is_head | ((self.end == self.head).all(dim=1) & bool(self.head.any()))
+        return up[..., None, :] * is_head[:, None], up[..., None, :] * ends[:, None]
 
     @property
     def needs(self) -> Tensor:
@@ -76,7 +98,12 @@ def flesh(topology: Topology) -> Flesh:
                 out[q, joint] += share
     radius = torch.tensor([r for _, _, r, _ in rows])
     material = torch.tensor([MATERIALS.index(m) for _, _, _, m in rows])
-    return Flesh(start, end, radius, material, PERSON if roles else HAND)
+    neck, head = torch.zeros(topology.V), torch.zeros(topology.V)
+    if "head" in roles:
+        for role, out in (("neck", neck), ("head", head)):
+            for joint, share in _mean(roles[role]).items():
+                out[joint] = share
+    return Flesh(start, end, radius, material, PERSON if roles else HAND, neck, head)
 
 
 def _bones(topology: Topology) -> list[tuple[Weights, Weights, float, str]]:

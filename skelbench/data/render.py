@@ -179,6 +179,8 @@ def _capsules(
     Q = len(made.radius)
     start = torch.einsum("qv,ntmvc->ntmqc", made.start, points)
     end = torch.einsum("qv,ntmvc->ntmqc", made.end, points)
+    lower, upper = made.lift(points, (units / made.whole).view(N, 1, 1).expand(N, T, M))
+    start, end = start + lower, end + upper
     whole = (there[:, :, :, None] | ~made.needs).all(dim=-1)  # (N, T, M, Q)
     radius = (made.radius * (units / made.whole)[:, None]).view(N, 1, 1, Q).expand(N, T, M, Q)
     paint = (torch.arange(M)[:, None] * len(MATERIALS) + made.material).expand(N, T, M, Q)

@@ -224,7 +224,8 @@ def _decoded(
             out["places"] = _in_box(places, seen, box, shape, index.numpy())
     z = joints[..., 2][seen] if store.topology.dims == 3 and lenses else np.zeros(0)
     depths = out["depth"][out["depth"] > 0] / 1000.0 if "depth" in out else np.zeros(0)
-    out["distance"] = np.float32(np.median(z) if len(z) else np.median(depths) if len(depths) else 0.0)
+    middle = np.median(z) if len(z) else np.median(depths) if len(depths) else 0.0
+    out["distance"] = np.array(middle, np.float32)
     return out
 
 

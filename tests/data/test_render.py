@@ -325,3 +325,20 @@ def test_an_empty_clip_is_an_empty_room():
     seen = render(batch_of(np.zeros((1, 5, 1, 25, 3), np.float32)), KINECT, generator(), size=32, noise=False)
     assert not seen.joints.any() and bool((seen.rgb.float().std(dim=(3, 4)) > 0).any())
     assert bool(torch.isfinite(seen.distance).all()) and bool((seen.depth > 1000 * float(seen.distance[0])).float().mean() > 0.5)
+
+
+def test_a_head_stands_on_its_neck_wherever_its_joint_is():
+    """Some layouts have the joint in the middle of the head, some at its base: the ball is at least a neck's length away."""
+    made = flesh(KINECT)
+    points = torch.zeros(2, KINECT.V, 3, dtype=torch.float64)
+    neck, head = KINECT.joint("spine_shoulder"), KINECT.joint("head")
+    points[:, neck] = torch.tensor([0.1, 1.0, 2.0], dtype=torch.float64)
+    points[0, head] = points[0, neck] + torch.tensor([0.0, 0.06, 0.0], dtype=torch.float64)
+    points[1, head] = points[1, neck] + torch.tensor([0.0, 0.20, 0.0], dtype=torch.float64)
+    lower, upper = made.lift(points.float(), torch.ones(2))
+    balls = (made.material == MATERIALS.index("hair")) | ((made.start == made.head).all(dim=1) & (made.end == made.head).all(dim=1))
+    assert int(balls.sum()) == 2
+    assert lower[0, balls, 1].tolist() == pytest.approx([0.11, 0.11], abs=1e-5)  # 0.17 in all
+    assert not lower[0, ~balls].any() and not lower[1].any() and not upper[1].any()
+    moved = upper[0].abs().sum(dim=1) > 0
+    assert int(moved.sum()) == 3  # and the upper end of the neck

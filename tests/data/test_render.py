@@ -98,6 +98,11 @@ def naive(batch, things, rooms, wearers, index, size):
                         ends = [w[q].double().numpy() @ x[t, m] for w in (made.start, made.end)]
                         radius = float(made.radius[q]) * units[n] / made.whole
                         k = int(made.material[q])
+                        way = x[t, m, KINECT.joint("head")] - x[t, m, KINECT.joint("spine_shoulder")]
+                        far, wanted = np.linalg.norm(way), 0.17 * units[n] / made.whole
+                        for end, weights in enumerate((made.start[q], made.end[q])):
+                            of_head = weights[KINECT.joint("head")] == 1 or k == MATERIALS.index("hair")
+                            ends[end] = ends[end] + (way * (wanted / far - 1) if of_head and far < wanted else 0)
                         colour, glow = looks.colour[n, m, k].double().numpy(), float(looks.infrared[n, m, k])
                         solids.append((*ends, radius, colour, glow, False))
             if things.held_joint[n] >= 0:

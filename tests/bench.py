@@ -392,6 +392,45 @@ def slider() -> list[Result]:
     return [Result("slider -> 256 x 100 positives", seconds, "", None, "budget: under 50 ms", 1, "move")]
 
 
+def rendering() -> list[Result]:
+    """Clips as 8 pictures in three modalities; rays in the boxes of limbs beside every pixel against every limb."""
+    from skelbench.data.playground import clips
+    from skelbench.data.rays import Capsules, meet, nearest
+    from skelbench.data.render import render
+    from skelbench.skeleton.clip import collate
+
+    n, size = 16, 64
+    batch = collate(list(clips(n)))
+    seconds = alone(lambda: render(batch, KINECT, torch.Generator().manual_seed(0), frames=8, size=size), 3)
+    results = [Result("clip -> 8 x 64 x 64 x 3 modalities", seconds, "", None, "1,200 clips in minutes", n, "clip")]
+
+    seen, made = render(batch, KINECT, torch.Generator().manual_seed(0), size=size), torch.Generator().manual_seed(1)
+    camera, F, Q = seen.camera, n * 8, 60
+    start = torch.randn(F, Q, 3, generator=made) * torch.tensor([0.3, 0.6, 0.2]) + torch.tensor([0.0, 0.0, 3.0])
+    end = start + 0.15 * torch.randn(F, Q, 3, generator=made)
+    radius, none = torch.full((F, Q), 0.05), torch.zeros(F, Q, dtype=torch.int64)
+    bodies = Capsules(start=start, end=end, radius=radius, there=none == 0, paint=none)
+
+    def boxed() -> torch.Tensor:
+        hit = nearest(bodies, camera, size)
+        return torch.full((F * size * size,), math.inf).index_put((hit.pixel,), hit.z)
+
+    def dense() -> torch.Tensor:
+        rays = camera.rays(size, size).repeat_interleave(8, 0).flatten(1, 2)  # (F, P, 3)
+        front = torch.full(rays.shape[:2], math.inf)
+        for q in range(Q):
+            which = torch.arange(F).repeat_interleave(size * size)
+            z = meet(rays[..., 0].flatten(), rays[..., 1].flatten(), start[:, q], end[:, q], radius[:, q], which)
+            front = torch.minimum(front, z.view_as(front))
+        return front.flatten()
+
+    one, two = boxed(), dense()
+    same(torch.where(one.isfinite(), one, 0), torch.where(two.isfinite(), two, 0), "rays")
+    best = alternate(boxed, dense, rounds=2)
+    results.append(Result("rays, only where a limb can be", best[0], "every pixel, every limb", best[1], "", n, "clip"))
+    return results
+
+
 def loading() -> list[Result]:
     """What importing the package costs beyond torch."""
     import subprocess
@@ -472,6 +511,7 @@ PARTS = {
         knn,
         retrieval,
         slider,
+        rendering,
         loading,
         ntu_files,
     )

@@ -160,9 +160,7 @@ class ResNet(FrozenNorm):
         return self.maps(x).mean(dim=(2, 3))
 
 
-def build_extractor(
-    config: FrameCNN.Config | ResNet.Config, *, channels: int, generator: torch.Generator
-) -> FrameCNN | ResNet:
+def build_extractor(config: FrameCNN.Config | ResNet.Config, *, channels: int, generator: torch.Generator) -> FrameCNN | ResNet:
     """The extractor of one modality with so many channels."""
     if isinstance(config, ResNet.Config):
         return ResNet(config, generator=generator)

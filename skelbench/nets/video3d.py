@@ -138,4 +138,8 @@ class VideoResNet(FrozenNorm):
 
 def build_video(config: VideoCNN.Config | VideoResNet.Config, *, generator: torch.Generator) -> VideoCNN | VideoResNet:
     """The network those settings are of."""
-    return VideoResNet(config, generator=generator) if isinstance(config, VideoResNet.Config) else VideoCNN(config, generator=generator)
+    return (
+        VideoResNet(config, generator=generator)
+        if isinstance(config, VideoResNet.Config)
+        else VideoCNN(config, generator=generator)
+    )

@@ -244,9 +244,7 @@ class Mixer(nn.Module):
         """``heads`` puts a classifier of its own on every modality besides. With ``mix="off"`` one modality is enough."""
         super().__init__()
         if modalities < 1 or (modalities == 1 and config.mix != "off" and config.content != "own"):
-            raise ConfigError(
-                "M-Mixer mixes what other modalities know into each: it needs two or more of them; for one, fusion='late'"
-            )
+            raise ConfigError("M-Mixer mixes what others know into each modality: it needs two or more; for one, fusion='late'")
         self.config, S, D = config, modalities, config.width
         self.embed = nn.ModuleList(nn.Linear(inputs, D) for _ in range(S))
         self.norms = nn.ModuleList(nn.LayerNorm(D) for _ in range(S))

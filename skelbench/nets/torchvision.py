@@ -1,7 +1,8 @@
 """Weights of torchvision's image and video networks, from a file that is already there.
 
-The networks of :mod:`skelbench.nets.video` and :mod:`skelbench.nets.video3d` have the same parameter names, so torchvision itself is
-not needed. Nothing is downloaded. A file is opened with ``weights_only=True``: tensors and plain containers come in, nothing runs.
+The networks of :mod:`skelbench.nets.video` and :mod:`skelbench.nets.video3d` have the same parameter names, so torchvision itself
+is not needed. Nothing is downloaded. A file is opened with ``weights_only=True``: tensors and plain containers come in, nothing
+runs.
 """
 
 from __future__ import annotations

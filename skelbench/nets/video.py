@@ -1,8 +1,8 @@
 """Frame extractors: one picture in, one vector out. Every modality has an extractor of its own, and no weight is shared.
 
-``FrameCNN`` learns from scratch: four stages of two 3x3 convolutions, GroupNorm because the frames of a clip are far too alike for
-BatchNorm. ``ResNet`` has the shape and the parameter names of torchvision's ResNet-18, -34 and -50, so that a weights file of theirs
-can be put in; it reads three channels, and depth or infrared is shown to it three times.
+``FrameCNN`` learns from scratch: four stages of two 3x3 convolutions, GroupNorm because the frames of a clip are far too alike
+for BatchNorm. ``ResNet`` has the shape and the parameter names of torchvision's ResNet-18, -34 and -50, so that a weights file of
+theirs can be put in; it reads three channels, and depth or infrared is shown to it three times.
 """
 
 from __future__ import annotations

@@ -66,7 +66,11 @@ class Batch:
         labels: int64 (N,), -1 unknown.
         ids: clip names, N of them.
         rows: int64 (N,), row of the clip in its dataset (-1 when it stands in none).
-        frames: video of the multi-modal methods: ``rgb | depth | ir`` -> (N, C, T', H, W).
+        frames: video of the multi-modal methods: ``rgb | depth | ir`` -> float32 (N, C, T', H, W) in 0..1; C is 3 for ``rgb``, else
+            1, and all share T', H and W. A modality that was not recorded is left out; None where nobody asked for video.
+        frame_joints: float32 (N, T', V, M, 2), the joints as they stand in these pictures: x to the right, y down, both 0..1 from
+            edge to edge (outside of it: out of the picture). A body that is absent is all zero. None where the place is not known.
+        frame_index: int64 (N, T'), which frame of the clip, as it is stored, each picture shows.
     """
 
     joints: Tensor
@@ -76,6 +80,8 @@ class Batch:
     ids: tuple[str, ...]
     rows: Tensor
     frames: Mapping[str, Tensor] | None = None
+    frame_joints: Tensor | None = None
+    frame_index: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.joints.ndim != 5:
@@ -88,9 +94,7 @@ class Batch:
                 raise DataError(f"batch: {name} have shape {given}, wanted {shape} for joints {tuple(self.joints.shape)}")
         if len(self.ids) != N:
             raise DataError(f"batch: {len(self.ids)} ids for {N} clips")
-        for name, video in (self.frames or {}).items():
-            if video.ndim != 5 or video.shape[0] != N:
-                raise DataError(f"batch: {name} frames have shape {tuple(video.shape)}, wanted (N, C, T', H, W) with N = {N}")
+        _check_frames(self)
 
     def __len__(self) -> int:
         return self.joints.shape[0]
@@ -98,7 +102,8 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""
         moved = {k: getattr(self, k).to(device) for k in ("joints", "lengths", "present", "labels", "rows")}
-        frames = {k: v.to(device) for k, v in self.frames.items()} if self.frames else None
+        moved |= {k: v.to(device) for k in ("frame_joints", "frame_index") if (v := getattr(self, k)) is not None}
+        frames = {k: v.to(device) for k, v in self.frames.items()} if self.frames is not None else None
         return replace(self, **moved, frames=frames)
 
     def with_joints(self, joints: Tensor, *, lengths: Tensor | None = None) -> Batch:
@@ -113,6 +118,34 @@ class Batch:
         if lengths is None:
             lengths = self.lengths if before[2] == after[2] else torch.full_like(self.lengths, after[2])
         return replace(self, joints=joints, lengths=lengths, present=(joints != 0).any(dim=3).any(dim=1))
+
+
+CHANNELS: Mapping[str, int] = {"rgb": 3, "depth": 1, "ir": 1}  # C of each modality of ``Batch.frames``
+
+
+def _check_frames(batch: Batch) -> None:
+    """Raises DataError unless the pictures, their joints and their numbers fit the clips and one another."""
+    N, _, _, V, M = batch.joints.shape
+    if batch.frames is None:
+        if batch.frame_joints is not None or batch.frame_index is not None:
+            raise DataError("batch: frame_joints and frame_index come with frames, but there are none")
+        return
+    if not batch.frames:
+        raise DataError("batch: frames hold no modality; leave them None")
+    first = next(iter(batch.frames.values()))
+    for name, video in batch.frames.items():
+        if name not in CHANNELS:
+            raise DataError(f"batch: no modality {name!r}; there are {', '.join(CHANNELS)}")
+        if video.ndim != 5 or video.shape[:2] != (N, CHANNELS[name]):
+            wanted = f"(N, C, T', H, W) with N = {N} and C = {CHANNELS[name]}"
+            raise DataError(f"batch: {name} frames have shape {tuple(video.shape)}, wanted {wanted}")
+        if video.shape[2:] != first.shape[2:]:
+            raise DataError(f"batch: {name} frames are {tuple(video.shape[2:])} (T', H, W), others {tuple(first.shape[2:])}")
+    T = first.shape[2]
+    for name, shape in {"frame_joints": (N, T, V, M, 2), "frame_index": (N, T)}.items():
+        value = getattr(batch, name)
+        if value is not None and value.shape != shape:
+            raise DataError(f"batch: {name} have shape {tuple(value.shape)}, wanted {shape}")
 
 
 def collate(clips: Sequence[Clip], rows: Sequence[int] | None = None) -> Batch:

@@ -73,6 +73,18 @@ def test_batch_columns_must_fit() -> None:
         dataclasses.replace(batch, ids=("a",))
     with pytest.raises(DataError, match="rgb frames"):
         dataclasses.replace(batch, frames={"rgb": torch.zeros(3, 3, 8, 4, 4)})
+    video = {"rgb": torch.zeros(2, 3, 8, 4, 4), "depth": torch.zeros(2, 1, 8, 4, 4)}
+    for change, match in (
+        ({"frames": {}}, "no modality"),
+        ({"frames": {"sound": video["depth"]}}, "no modality 'sound'"),
+        ({"frames": {"depth": video["rgb"]}}, "depth frames .* C = 1"),
+        ({"frames": video | {"ir": torch.zeros(2, 1, 7, 4, 4)}}, "ir frames are"),
+        ({"frames": video, "frame_joints": torch.zeros(2, 7, 13, 1, 2)}, "frame_joints have shape"),
+        ({"frames": video, "frame_index": torch.zeros(2, 7)}, "frame_index have shape"),
+        ({"frame_index": torch.zeros(2, 8)}, "come with frames"),
+    ):
+        with pytest.raises(DataError, match=match):
+            dataclasses.replace(batch, **change)
     with pytest.raises(DataError, match=r"\(N, C, T, V, M\)"):
         dataclasses.replace(batch, joints=batch.joints[0])
     with pytest.raises(DataError, match="lengths run from 2 to 5"):
@@ -100,8 +112,11 @@ def test_with_joints() -> None:
 
 def test_to_moves_every_tensor() -> None:
     batch: Batch = dataclasses.replace(collate([clip(4)]), frames={"rgb": torch.zeros(1, 3, 2, 4, 4)})
-    moved = batch.to("meta")
-    assert {getattr(moved, k).device.type for k in ("joints", "lengths", "present", "labels", "rows")} == {"meta"}
+    places = {"frame_joints": torch.zeros(1, 2, 13, 1, 2), "frame_index": torch.zeros(1, 2, dtype=torch.int64)}
+    moved = dataclasses.replace(batch, **places).to("meta")
+    names = ("joints", "lengths", "present", "labels", "rows", *places)
+    assert {getattr(moved, k).device.type for k in names} == {"meta"}
+    assert batch.to("meta").frame_joints is None
     assert moved.frames is not None and moved.frames["rgb"].device.type == "meta" and moved.ids == batch.ids
 
 

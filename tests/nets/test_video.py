@@ -133,7 +133,7 @@ class Exploit:
 
 def test_a_file_that_would_run_something_is_refused(tmp_path):
     torch.save({"conv1.weight": Exploit()}, tmp_path / "bad.pth")
-    with pytest.raises(RunError, match="could not be read|could be read safely"):
+    with pytest.raises(RunError, match="could be read safely"):
         ResNet(ResNet.Config(depth=18, weights=str(tmp_path / "bad.pth")), generator=generator())
 
 

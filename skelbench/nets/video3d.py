@@ -41,7 +41,7 @@ class VideoCNN(nn.Module):
         a, b, c, d = config.widths
 
         def unit(given: int, width: int, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> list[nn.Module]:
-            conv = nn.Conv3d(given, width, kernel, stride=stride, padding=tuple(k // 2 for k in kernel))
+            conv = nn.Conv3d(given, width, kernel, stride=stride, padding=(kernel[0] // 2, kernel[1] // 2, kernel[2] // 2))
             return [conv, nn.GroupNorm(config.groups, width), nn.ReLU()]
 
         self.early = nn.Sequential(*unit(3, a, (3, 3, 3), (1, 2, 2)), *unit(a, b, (3, 3, 3), (1, 2, 2)))

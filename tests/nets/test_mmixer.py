@@ -308,7 +308,7 @@ def xor_clips(n, g, *, T=8, D=16, needle=False):
 
 
 def learn(made, steps, *, needle=False, T=8, seed=1):
-    optimiser, g = torch.optim.AdamW(made.parameters(), lr=1e-3), generator(seed)
+    optimiser, g = torch.optim.AdamW(made.parameters(), lr=3e-3), generator(seed)
     for _ in range(steps):
         x, y, _ = xor_clips(64, g, T=T, needle=needle)
         loss = cross_entropy(made(x).logits, y)
@@ -325,17 +325,16 @@ def toy(**edits):
 
 
 def test_a_product_of_two_modalities_needs_mixing():
-    assert learn(toy(mix="off"), 400) < 0.7  # a linear head on both states cannot
-    assert learn(toy(content="mean"), 400) > 0.97
-    assert learn(toy(content="cfem"), 400) > 0.97
+    assert learn(toy(mix="off"), 150) < 0.7  # a linear head on both states cannot
+    assert learn(toy(content="mean"), 150) > 0.97
+    assert learn(toy(content="cfem"), 150) > 0.97
 
 
 @pytest.mark.slow
 def test_the_query_finds_the_step_that_counts():
     made = toy(content="cfem")
-    mean = learn(toy(content="mean"), 900, T=24, needle=True)
-    found = learn(made, 900, T=24, needle=True)
-    assert found > 0.98 and found > mean
+    assert learn(toy(content="mean"), 300, T=24, needle=True) < 0.85
+    assert learn(made, 300, T=24, needle=True) > 0.98
     with torch.no_grad():
         x, _, at = xor_clips(500, generator(5), T=24, needle=True)
         weights = made(x).attention[:, 0, 1]  # target A looks at B

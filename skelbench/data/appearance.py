@@ -107,7 +107,7 @@ def _uniform(g: torch.Generator, shape: tuple[int, ...], low: float, high: float
 
 
 def _colour(g: torch.Generator, n: int, low: float, high: float, saturation: float) -> Tensor:
-    """n colours (n, 3) of any hue, of at most this saturation."""
+    """N colours (n, 3) of any hue, of at most this saturation."""
     hue, value = torch.rand(n, 1, generator=g), _uniform(g, (n, 1), low, high)
     sat = saturation * torch.rand(n, 1, generator=g)
     wheel = ((hue + hue.new_tensor([0.0, 2 / 3, 1 / 3])) % 1 * 6 - 3).abs().sub(1).clamp(0, 1)

@@ -1,8 +1,7 @@
 """Where a camera stands and where a joint falls in its picture.
 
 Camera coordinates have x to the camera's left, y up and z away from it, as a Kinect gives them. Pictures run from 0 to 1, x to the
-right and y down, whatever their size in pixels; pixel (i, j) of a picture of H x W is the ray through ((j + 0.5) / W, (i + 0.5) / H).
-A crop is another focal length and another centre: nothing is projected twice.
+right and y down, whatever their size in pixels; pixel (i, j) of H x W is the ray through ((j + 0.5) / W, (i + 0.5) / H). A crop is another focal length and another centre: nothing is projected twice.
 """
 
 from __future__ import annotations
@@ -111,14 +110,13 @@ def watch(
         margin: how much larger than the joints' box the picture is.
         yaw: (N,) radians by which the camera of ``front`` stands aside, to the person's left.
 
+    A clip without a single joint that can be seen gets a camera that looks straight ahead.
+
     Raises:
-        DataError: a clip without a single joint, or skeletons that have neither two nor three coordinates.
+        DataError: skeletons that have neither two nor three coordinates.
     """
     points = points_of(joints, topology, up)  # (N, T, M, V, 3)
     there = seen.permute(0, 1, 3, 2)  # (N, T, M, V)
-    empty = ~there.flatten(1).any(dim=1)
-    if bool(empty.any()):
-        raise DataError(f"clip {int(empty.nonzero()[0])} of the batch has no joint in any frame, so there is nothing to look at")
     N = len(points)
     person = PERSON if find_roles(topology) else PERSON / 4  # a hand is looked at from nearer
     size = body_size(joints[:, : topology.dims], seen, topology)
@@ -132,17 +130,21 @@ def watch(
     place = torch.where(sensor[:, None], torch.zeros(3), place)
     camera = Camera(scale=scale, turn=turn, place=place, focal=torch.ones(N, 2), centre=torch.full((N, 2), 0.5))
     x = camera.seen(points)
-    behind = (x[..., 2] < NEAR) & there
     uv = camera.picture(x)
-    inside = (there & ~behind)[..., None]
-    if bool((~inside.flatten(1).any(dim=1)).any()):
-        raise DataError("a clip lies wholly behind its sensor; look at it with view='front'")
-    low = torch.where(inside, uv, torch.inf).flatten(1, 3).amin(dim=1)
-    high = torch.where(inside, uv, -torch.inf).flatten(1, 3).amax(dim=1)
+    inside = (there & (x[..., 2] > NEAR))[..., None]
+    nobody = ~inside.flatten(1).any(dim=1, keepdim=True)  # (N, 1)
+    low = torch.where(nobody, torch.zeros(()), torch.where(inside, uv, torch.inf).flatten(1, 3).amin(dim=1))
+    high = torch.where(nobody, torch.ones(()), torch.where(inside, uv, -torch.inf).flatten(1, 3).amax(dim=1))
     middle = (low + high) / 2
-    least = 0.35 * person / torch.where(inside[..., 0], x[..., 2], torch.nan).flatten(1).nanmedian(dim=1).values
+    least = 0.35 * person / distance_of(x, inside[..., 0])
     half = torch.maximum((high - low).amax(dim=1), least)[:, None] * margin / 2
     return camera.cropped(middle - half, middle + half)
+
+
+def distance_of(seen: Tensor, there: Tensor) -> Tensor:
+    """(N,) metres to the middle of the joints: median z of camera coordinates (N, T, M, V, 3), ``FLAT`` where nobody is there."""
+    z = torch.where(there, seen[..., 2], torch.nan).flatten(1).nanmedian(dim=1).values
+    return torch.nan_to_num(z, nan=FLAT).clamp_min(NEAR)
 
 
 def _from_sensor(x: Tensor, there: Tensor) -> Tensor:
@@ -159,7 +161,7 @@ def _before(x: Tensor, there: Tensor, topology: Topology, yaw: Tensor, person: f
     """Turn (N, 3, 3) and place (N, 3) of cameras that stand before the first body, at the height of its middle."""
     N = len(x)
     weight = there[..., None].float()
-    target = (x * weight).flatten(1, 3).sum(dim=1) / weight.flatten(1, 3).sum(dim=1)
+    target = (x * weight).flatten(1, 3).sum(dim=1) / weight.flatten(1, 3).sum(dim=1).clamp_min(1)
     roles = find_roles(topology)
     left = x.new_zeros(N, 2)
     pair = (roles["left_shoulder"][0], roles["right_shoulder"][0]) if roles and topology.dims == 3 else topology.shoulders
@@ -177,4 +179,3 @@ def _before(x: Tensor, there: Tensor, topology: Topology, yaw: Tensor, person: f
     away = torch.maximum(1.3 * spread.amax(dim=1) + 0.6 * person, torch.full((N,), 1.35 * person))
     away = torch.where(torch.tensor(topology.dims == 2), torch.full((N,), FLAT), away)
     return turn, target + away[:, None] * torch.stack([s, zero, c], 1)
-

@@ -1,7 +1,7 @@
 """A body of capsules round any skeleton: which joints its ends hang on, how thick it is, what it is made of.
 
-Bodies whose joint names tell the sixteen roles of :mod:`skelbench.skeleton.mapping` get trunk, limbs, head with hair, hands and feet,
-whatever their layout; every other skeleton (a hand) gets one capsule a bone. Thickness grows with the person.
+Bodies whose joint names tell the sixteen roles of :mod:`skelbench.skeleton.mapping` get trunk, limbs, head with hair, hands and
+feet, whatever their layout; every other skeleton (a hand) gets one capsule a bone. Thickness grows with the person.
 """
 
 from __future__ import annotations
@@ -158,7 +158,8 @@ def body_size(joints: Tensor, seen: Tensor, topology: Topology) -> Tensor:
 
     Args:
         joints: (N, C, T, V, M).
-        seen: bool (N, T, V, M), the joint is there. A clip in which a bone is never seen counts it as 0.
+        seen: bool (N, T, V, M), the joint is there.
+        topology: its bones. A clip in which a bone is never seen counts it as 0.
     """
     N, _, _, V, _ = joints.shape
     length = joints.new_zeros(N, V)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from skelbench.data.frames import FrameSettings, FrameStore, frames_of
 from skelbench.data.normalised import picture_sizes
 from skelbench.data.repeats import Repeats
 from skelbench.data.store import Store, gather
@@ -34,6 +35,8 @@ class Loader:
         drop_last: leave out a last batch that is smaller than the others (``epoch`` only).
         cache: keep normalised clips where they fit.
         repeats: how often an epoch shows every row; every row once when None. ``batches()`` knows nothing of it.
+        frames: pictures the batches bring along; they are opened, or rendered, at the first batch. Where more are kept than shown,
+            a shuffled epoch draws one from each stretch of the clip; otherwise the middle one is shown.
 
     Raises:
         ConfigError: no such preset, a store that was normalised in another way, a batch size below 1, or ``drop_last`` with fewer
@@ -52,6 +55,7 @@ class Loader:
         drop_last: bool = False,
         cache: bool = True,
         repeats: Repeats | None = None,
+        frames: FrameSettings | None = None,
     ) -> None:
         self.store, self.batch_size, self.shuffle, self.drop_last = store, batch_size, shuffle, drop_last
         self.preset = to_apply(preset, store.meta.presets, where=repr(store.meta.name))
@@ -61,6 +65,8 @@ class Loader:
         if repeats is not None and len(repeats) != len(self.rows):
             raise DataError(f"repeats are of {len(repeats)} rows, the loader has {len(self.rows)}")
         self.repeats = repeats
+        self.frames = frames
+        self._pictures: FrameStore | None = None
         if batch_size < 1 or (drop_last and batch_size > self.shown):
             raise ConfigError(f"batch_size {batch_size} does not fit {self.shown} clips (drop_last={drop_last})")
         self._lengths = np.zeros(0, np.int64)  # (n,) of the clips in the cache
@@ -89,15 +95,28 @@ class Loader:
         order = torch.randperm(n, generator=generator).numpy() if self.shuffle else np.arange(n)
         if self.repeats is not None:
             order = self.repeats.drawn(generator)[order]
-        return (self._batch(order[i * self.batch_size : (i + 1) * self.batch_size]) for i in range(skip, len(self)))
+        size = self.batch_size
+        if not self.shuffle or self.frames is None or self.frames.kept == self.frames.frames:
+            return (self._batch(order[i * size : (i + 1) * size]) for i in range(skip, len(self)))
+        seeds = torch.randint(1 << 62, (len(self),), generator=generator).tolist()  # one a batch, so that any can be left out
+        draws = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return (self._batch(order[i * size : (i + 1) * size], draws[i]) for i in range(skip, len(self)))
 
     def batches(self) -> Iterator[Batch]:
         """All rows in the order they were given; nothing is dropped."""
         n = len(self.rows)
         return (self._batch(np.arange(at, min(at + self.batch_size, n))) for at in range(0, n, self.batch_size))
 
-    def _batch(self, which: np.ndarray) -> Batch:
-        """The clips at these positions of ``rows``."""
+    def _batch(self, which: np.ndarray, draws: torch.Generator | None = None) -> Batch:
+        """The clips at these positions of ``rows``, with their pictures where they are wanted."""
+        batch = self._joints(which)
+        if self.frames is None:
+            return batch
+        if self._pictures is None:
+            self._pictures = frames_of(self.store, self.frames)
+        return self._pictures.add_to(batch, self.frames.modalities, self.frames.frames, draws)
+
+    def _joints(self, which: np.ndarray) -> Batch:
         rows = self.rows[which]
         if not self._keep:
             return self._normalised(rows)

@@ -1,7 +1,7 @@
 """Pictures of moving bodies: colour, depth and infrared clips from any skeletons, all three seen by one pinhole camera.
 
-A body is capsules (:mod:`skelbench.data.flesh`) in front of a room with clutter. Every pixel is a ray; a capsule is met where the ray
-first comes within its radius of its axis, and the nearest surface wins. Only pixels in a capsule's own box are tried, all capsules
+A body is capsules (:mod:`skelbench.data.flesh`) in front of a room with clutter. Every pixel is a ray; a capsule is met where the
+ray first comes within its radius of its axis, and the nearest surface wins. Only pixels in a capsule's own box are tried, all capsules
 of all frames at once, so that 64 x 64 pixels take milliseconds a clip on one core.
 
     colour     clothes x (ambient + (1 - ambient) max(0, n . l)), noise
@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from skelbench.data.appearance import BALL, LAMP, Looks, Things, draw_looks
-from skelbench.data.camera import NEAR, Camera, points_of, seen_joints, watch
+from skelbench.data.camera import NEAR, Camera, distance_of, points_of, seen_joints, watch
 from skelbench.data.flesh import MATERIALS, body_size, flesh
 from skelbench.errors import DataError
 from skelbench.skeleton.clip import Batch
@@ -93,7 +93,7 @@ def render(
         noise: of the sensors.
 
     Raises:
-        DataError: a clip without a single joint, or of skeletons that have neither two nor three coordinates.
+        DataError: skeletons that have neither two nor three coordinates.
     """
     seeds = torch.randint(1 << 62, (len(batch),), generator=generator).tolist()
     who = [-1] * len(batch) if subjects is None else list(subjects)
@@ -141,8 +141,7 @@ def render_seeded(
     rows = torch.arange(N)[:, None]
     points = camera.seen(points_of(batch.joints, topology, up)[rows, index])  # (N, T', M, V, 3)
     there = seen[rows, index].permute(0, 1, 3, 2)  # (N, T', M, V)
-    z = torch.where(seen.permute(0, 1, 3, 2), camera.seen(points_of(batch.joints, topology, up))[..., 2], torch.nan)
-    distance = z.flatten(1).nanmedian(dim=1).values  # (N,)
+    distance = distance_of(points, there & (points[..., 2] > NEAR))  # (N,)
     units = body_size(batch.joints[:, : topology.dims], seen, topology) * camera.scale
     capsules = _capsules(points, there, units, topology, looks, things, distance, camera, index)
     hit = _nearest(capsules, camera, size)
@@ -280,11 +279,16 @@ def _boxes(c: _Capsules, camera: Camera, T: int, size: int) -> tuple[Tensor, Ten
 def meet(dx: Tensor, dy: Tensor, start: Tensor, end: Tensor, radius: Tensor, which: Tensor) -> Tensor:
     """Where rays first meet capsules: z of the point (K,), infinite where they miss.
 
-    The ray is s (dx, dy, 1). On the axis A + y (B - A), 0 <= y <= 1, a capsule is a cylinder, |s d - A|^2 minus the part along the axis
-    = r^2, and beyond its ends a ball.
+    The ray is s d, d = (dx, dy, 1). Between its ends A and B a capsule is a cylinder: |s d - A|^2 less the square of the part along
+    B - A is r^2. At its ends it is a ball.
 
     Args:
-        dx, dy: (K,). start, end: (Q, 3). radius: (Q,). which: int64 (K,), the capsule each ray is tried against.
+        dx: (K,), of the rays.
+        dy: (K,).
+        start: (Q, 3), A.
+        end: (Q, 3), B.
+        radius: (Q,), r.
+        which: int64 (K,), the capsule each ray is tried against.
     """
     axis = end - start
     aa, sa, ss = (axis * axis).sum(-1), (start * axis).sum(-1), (start * start).sum(-1)  # (Q,)

@@ -143,7 +143,7 @@ def _fill(values: Tensor, method: Method, store: Store, rows: np.ndarray, *, pre
     done = 0
     if not len(rows):  # a split may have no validation clips
         return
-    loader = Loader(store, rows, batch_size=batch_size, preset=preset, shuffle=False, drop_last=False, cache=False)
+    loader = Loader(store, rows, batch_size=batch_size, preset=preset, shuffle=False, cache=False, frames=method.pictures)
     for batch in loader.batches():
         with torch.no_grad():
             block = method.features(batch.to(device)).float().cpu()

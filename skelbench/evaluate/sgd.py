@@ -133,7 +133,7 @@ def _train(learner: Method, trial: Trial, recipe: Recipe, *, rows: np.ndarray, h
         frozen.requires_grad_(False)
     trained = [p for p in learner.parameters() if p.requires_grad]
     optimiser = torch.optim.SGD(trained, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-    loader = Loader(trial.store, rows, batch_size=min(recipe.batch, len(rows)), preset=trial.preset)
+    loader = Loader(trial.store, rows, batch_size=min(recipe.batch, len(rows)), preset=trial.preset, frames=learner.pictures)
     best: _Best | None = None
     for epoch in range(recipe.epochs):
         learner.train()
@@ -170,7 +170,9 @@ def _score(name: str, learner: Method, trial: Trial, rows: np.ndarray, **more: A
 def judged(learner: Method, trial: Trial, rows: np.ndarray) -> Features:
     """Class scores (N, classes) of rows, in the place of features; in ascending row order, one batch in memory at a time."""
     store, rows = trial.store, np.sort(rows)
-    loader = Loader(store, rows, batch_size=trial.batch_size, preset=trial.preset, shuffle=False, cache=False)
+    loader = Loader(
+        store, rows, batch_size=trial.batch_size, preset=trial.preset, shuffle=False, cache=False, frames=learner.pictures
+    )
     values = torch.empty(len(rows), len(store.classes))
     done = 0
     for batch in loader.batches():

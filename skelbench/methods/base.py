@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from skelbench.data.frames import FrameSettings
 from skelbench.skeleton.clip import Batch
 from skelbench.skeleton.topology import Topology
 
@@ -76,6 +77,11 @@ class Method(nn.Module):
     def width(self) -> int:
         """D of ``features``."""
         raise NotImplementedError
+
+    @property
+    def pictures(self) -> FrameSettings | None:
+        """The pictures a batch has to bring along, as ``batch.frames``; None for methods of joints alone."""
+        return None
 
     def meet(self, labels: Tensor, classes: tuple[str, ...]) -> Tensor | None:
         """Told once, before training, the labels (n,) of the clips it will learn from, -1 unknown, and the names of the classes.

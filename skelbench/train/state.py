@@ -138,6 +138,7 @@ class State:
             preset, train = self.config.train.normalise, name == "train"
             repeats = self.repeats if train else None
             how: dict[str, Any] = {"preset": preset, "shuffle": train, "drop_last": train, "repeats": repeats}
+            how["frames"] = self.method.pictures
             self._loaders[key] = Loader(self.store, rows, batch_size=size, **how)
         return self._loaders[key]
 

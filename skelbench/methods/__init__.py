@@ -16,6 +16,8 @@ METHODS: dict[str, str] = {
     "skeletonmae": "skelbench.methods.skeletonmae:SkeletonMAE",
     "strl": "skelbench.methods.strl:STRL",
     "psumnet": "skelbench.methods.psumnet:PSUMNet",
+    "mmixer": "skelbench.methods.mmixer:MMixer",
+    "deform3d": "skelbench.methods.deform3d:Deform3D",
     "supervised": "skelbench.methods.supervised:Supervised",
     "random": "skelbench.methods.floors:RandomEncoder",
     "raw": "skelbench.methods.floors:Raw",

@@ -191,24 +191,34 @@ class Network(nn.Module):
 
         video: VideoCNN.Config | VideoResNet.Config = field(default_factory=VideoCNN.Config)
         block: Block.Config = field(default_factory=Block.Config)
-        frames: int = 16  # T
-        picture: int = 64  # H = W
         appearance: bool = True  # joint tokens look at the early map; never where only joints are read
         sigma: float = 1.0  # of the Gaussian, cells of the early map
         join: Literal["mean", "concat"] = "mean"  # of the T / T' frames of a joint token
         readout: Literal["concat", "sum", "heads"] = "concat"  # of the last modal tokens
 
         def __post_init__(self) -> None:
-            if self.frames < 1 or self.picture < 8 or not self.sigma > 0:
-                given = f"frames={self.frames}, picture={self.picture}, sigma={self.sigma}"
-                raise ConfigError(f"deform3d: wanted frames of 1 or more, pictures of 8 or more, sigma above 0; got {given}")
+            if not self.sigma > 0:
+                raise ConfigError(f"deform3d: sigma={self.sigma} must be above 0")
 
-    def __init__(self, config: Config, *, reads: Reads, joints: int, bodies: int, classes: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        reads: Reads,
+        frames: int,
+        picture: int,
+        joints: int,
+        bodies: int,
+        classes: int,
+        generator: torch.Generator,
+    ) -> None:
+        """``frames`` T and ``picture`` H = W of the video it will read."""
         super().__init__()
         self.config, self.reads = config, reads
-        D, T = config.block.width, config.frames
+        D, T = config.block.width, frames
         video = build_video(config.video, generator=generator)
-        size = video.size(T, config.picture, config.picture)
+        size = video.size(T, picture, picture)
+        self.size = size
         early = video.channels[0] if config.appearance and reads == "both" else 0
         self.video: VideoCNN | VideoResNet | None = None
         if reads != "pose":

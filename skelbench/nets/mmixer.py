@@ -173,9 +173,7 @@ class MeanContent(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(N, S, T, D), (N, S, T) -> (N, S, D); a modality that is not there has a mean of zeros."""
-        there = mask[..., None].to(x.dtype)
-        means = (x * there).sum(dim=2) / there.sum(dim=2).clamp(min=1)  # (N, S, D)
-        S = x.shape[1]
+        means, S = over_time(x, mask), x.shape[1]  # (N, S, D)
         others = [torch.cat([means[:, j] for j in range(S) if j != i], dim=1) for i in range(S)]
         made = [norm(f(c)) for f, norm, c in zip(self.linears, self.norms, others, strict=True)]
         return torch.stack(made, dim=1)
@@ -213,6 +211,7 @@ class Mixer(nn.Module):
         """Sizes and switches; what the fact sheet recommends at paper scale, the papers' own values are not known."""
 
         width: int = 512  # d
+        fusion: Literal["mixer", "late", "mean"] = "mixer"  # late: no mixing, scores averaged; mean: the same without recurrence
         mix: Literal["gate", "concat", "add", "off"] = "gate"
         content: Literal["cfem", "mean", "own"] = "cfem"  # of the others by CFEM, their means, or by CFEM of itself
         queries: int = 1  # n_q of a modality
@@ -229,6 +228,7 @@ class Mixer(nn.Module):
                 f"width={self.width} must divide by heads={self.heads}": self.heads >= 1 and self.width % self.heads == 0,
                 f"queries={self.queries} and positions={self.positions} must be 1 or more": min(self.queries, self.positions) >= 1,
                 f"dropout={self.dropout} must lie in [0, 1)": 0 <= self.dropout < 1,
+                f"fusion={self.fusion!r}: mixer, late or mean": self.fusion in ("mixer", "late", "mean"),
                 f"mix={self.mix!r}: gate, concat, add or off": self.mix in ("gate", "concat", "add", "off"),
                 f"content={self.content!r}: cfem, mean or own": self.content in ("cfem", "mean", "own"),
                 f"readout={self.readout!r}: last or mean": self.readout in ("last", "mean"),
@@ -241,19 +241,21 @@ class Mixer(nn.Module):
     def __init__(
         self, config: Config, *, inputs: int, modalities: int, classes: int, heads: bool, generator: torch.Generator
     ) -> None:
-        """``heads`` puts a classifier of its own on every modality besides. With ``mix="off"`` one modality is enough."""
+        """``heads`` puts a classifier of its own on every modality besides. Where nothing is mixed, one modality is enough."""
         super().__init__()
-        if modalities < 1 or (modalities == 1 and config.mix != "off" and config.content != "own"):
+        mixes = config.fusion == "mixer" and config.mix != "off"
+        if modalities < 1 or (modalities == 1 and mixes and config.content != "own"):
             raise ConfigError("M-Mixer mixes what others know into each modality: it needs two or more; for one, fusion='late'")
         self.config, S, D = config, modalities, config.width
         self.embed = nn.ModuleList(nn.Linear(inputs, D) for _ in range(S))
         self.norms = nn.ModuleList(nn.LayerNorm(D) for _ in range(S))
-        self.units = nn.ModuleList(MCU(D, mix=config.mix) for _ in range(S))
+        recurrent = S if config.fusion != "mean" else 0
+        self.units = nn.ModuleList(MCU(D, mix=config.mix if mixes else "off") for _ in range(recurrent))
         self.content: CFEM | MeanContent | None = None
-        if config.mix != "off":
+        if mixes:
             self.content = MeanContent(D, S) if config.content == "mean" else CFEM(config, S)
-        self.head = nn.Linear(S * D, classes)
-        self.heads = nn.ModuleList(nn.Linear(D, classes) for _ in range(S)) if heads else None
+        self.head = nn.Linear(S * D, classes) if config.fusion == "mixer" else None
+        self.heads = nn.ModuleList(nn.Linear(D, classes) for _ in range(S)) if heads or self.head is None else None
         draw_weights(self, generator)
         if isinstance(self.content, CFEM):
             for table in (self.content.queries, self.content.modality, self.content.position):
@@ -266,9 +268,7 @@ class Mixer(nn.Module):
 
     def pooled(self, features: Tensor, mask: Tensor) -> Tensor:
         """Scores of the heads on means over time of every modality (N, S, classes): no unit, no mixing."""
-        there = mask[..., None].to(features.dtype)
-        means = (self.embedded(features) * there).sum(dim=2) / there.sum(dim=2).clamp(min=1)
-        return self.each(means)
+        return self.each(over_time(self.embedded(features), mask))
 
     def each(self, states: Tensor) -> Tensor:
         """Scores of the heads on single modalities, (N, S, D) -> (N, S, classes)."""
@@ -288,21 +288,36 @@ class Mixer(nn.Module):
         elif self.content is not None:
             content = self.content(x, mask)
         made = [unit(x[:, i], None if content is None else content[:, i], mask[:, i]) for i, unit in enumerate(self.units)]
-        states = torch.stack([one.states for one in made], dim=1)  # (N, S, T, D)
-        there = mask[..., None].to(x.dtype)
-        read = states[:, :, -1] if self.config.readout == "last" else (states * there).sum(2) / there.sum(2).clamp(min=1)
-        logits = self.head(drop(read.flatten(1), self.config.dropout, generator))
+        states = torch.stack([one.states for one in made], dim=1) if made else x  # (N, S, T, D)
+        last = self.config.readout == "last" and self.config.fusion != "mean"
+        read = states[:, :, -1] if last else over_time(states, mask)  # (N, S, D)
+        dropped = drop(read, self.config.dropout, generator)
+        each = None if self.heads is None else self.each(dropped)
+        if self.head is not None:
+            logits = self.head(dropped.flatten(1))
+        else:
+            assert each is not None, "scores to be fused late"
+            share = mask.any(dim=2, keepdim=True).to(each.dtype)  # (N, S, 1)
+            logits = (each * share).sum(dim=1) / share.sum(dim=1).clamp(min=1)
 
-        def over_time(name: str) -> Tensor:
+        def gate(name: str) -> Tensor:
+            if not made:
+                return x.new_zeros(N, T, S)
             return torch.stack([getattr(one, name).mean(dim=2) for one in made], dim=2) * mask.transpose(1, 2)  # (N, T, S)
 
         return Mixed(
             logits=logits,
             features=read.flatten(1),
-            each=None if self.heads is None else self.each(read),
-            gates=over_time("mix"),
-            reset=over_time("reset"),
-            update=over_time("update"),
+            each=each,
+            gates=gate("mix"),
+            reset=gate("reset"),
+            update=gate("update"),
             attention=attention,
             states=states,
         )
+
+
+def over_time(x: Tensor, mask: Tensor) -> Tensor:
+    """Means of (N, S, T, D) over the steps that are there (N, S, T), zeros where none is: (N, S, D)."""
+    there = mask[..., None].to(x.dtype)
+    return (x * there).sum(dim=2) / there.sum(dim=2).clamp(min=1)

@@ -215,7 +215,14 @@ def naive_stride(module, p, c, mask, extra=None):
     return out, torch.stack(told).mean(dim=0) if told else torch.zeros_like(c), shares
 
 
-CASES = [("joints", 2, "frame"), ("joints", 3, "frame"), ("joints", 2, "clip"), ("joints", 1, "frame"), ("time", 2, "frame"), ("time", 7, "frame")]  # fmt: skip
+CASES = [
+    ("joints", 2, "frame"),
+    ("joints", 3, "frame"),
+    ("joints", 2, "clip"),
+    ("joints", 1, "frame"),
+    ("time", 2, "frame"),
+    ("time", 7, "frame"),
+]
 
 
 @pytest.mark.parametrize(("along", "stride", "scope"), CASES)
@@ -425,17 +432,18 @@ def test_joint_tokens(join):
 
 def test_network_reads_what_it_should():
     small = VideoCNN.Config(widths=(8, 8, 8, 8), groups=4)
-    settings = Network.Config(video=small, block=config(), frames=4, picture=32)
+    settings = Network.Config(video=small, block=config())
+    shape = {"frames": 4, "picture": 32, "joints": 6, "bodies": 2, "classes": 5}
     rgb = torch.rand(2, 3, 4, 32, 32, generator=generator())
     places, confidence = torch.rand(2, 4, 6, 2, 2, generator=generator()), torch.ones(2, 4, 6, 2)
     for reads in ("both", "rgb", "pose"):
-        made = Network(settings, reads=reads, joints=6, bodies=2, classes=5, generator=generator()).eval()
+        made = Network(settings, reads=reads, **shape, generator=generator()).eval()
         before = made(rgb, places, confidence).logits
         other = made(1 - rgb, places, confidence).logits, made(rgb, 1 - places, confidence).logits
         moved = [bool((before - one).abs().max() > 1e-7) for one in other]
         assert moved == [reads != "pose", reads != "rgb"]
     with pytest.raises(ConfigError, match=r"built for \(2, 4, 4\) video tokens.* give \(2, 2, 2\)"):
-        Network(settings, reads="rgb", joints=6, bodies=2, classes=5, generator=generator())(rgb[..., :16, :16], None, None)
+        Network(settings, reads="rgb", **shape, generator=generator())(rgb[..., :16, :16], None, None)
 
 
 def test_settings_out_of_range():

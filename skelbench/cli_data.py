@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -146,6 +146,62 @@ def card(name: Positional[str], out: Path | None = None, split: str | None = Non
 
     store = load(name)
     print(f"written to {write_card(store, out or Path(f'{store.meta.name}.html'), split=split)}")
+
+
+@data.command
+def render(
+    name: Positional[str],
+    size: int = 64,
+    frames: int = 8,
+    stored: int = 0,
+    view: Literal["auto", "sensor", "front"] = "auto",
+    seed: int = 0,
+    overwrite: bool = False,
+) -> None:
+    """Render colour, depth and infrared pictures of every clip of a dataset, for methods that look at video.
+
+    Args:
+        name: a dataset, or "playground_frames".
+        size: width and height in pixels.
+        frames: pictures a clip shows.
+        stored: pictures kept a clip, for training to draw among; as many as are shown where left out.
+        view: where the camera stands: auto, sensor or front.
+        seed: other clothes, other rooms.
+        overwrite: render them again.
+    """
+    from skelbench.data import FrameSettings, frames_of, load, render_store
+
+    settings = FrameSettings(size=size, frames=frames, stored=stored, source="rendered", view=view, seed=seed)
+    store = load(name)
+    print(render_store(store, settings, overwrite=True) if overwrite else frames_of(store, settings))
+
+
+@data.command(name="frames")
+def attach_frames(
+    name: Positional[str],
+    from_: Annotated[Path, tyro.conf.arg(name="from")],
+    size: int = 64,
+    frames: int = 8,
+    modalities: tuple[str, ...] = (),
+    lens: str = "",
+    tolerance: float = 0.1,
+) -> None:
+    """Attach real video to a dataset: files named after its clips, as CLIP_rgb.avi, CLIP_ir.avi, CLIP/MDepth-00000001.png.
+
+    Args:
+        name: a dataset.
+        from_: folder with the videos, looked through with all folders in it.
+        size: width and height in pixels of what is kept.
+        frames: pictures kept a clip.
+        modalities: any of rgb, depth, ir; those that are there where left out.
+        lens: kinect_v2 or none: where joints stand in the pictures.
+        tolerance: share by which a stream's number of frames may differ from the skeleton's.
+    """
+    from skelbench.data import load
+    from skelbench.data.video import attach_video
+
+    how: dict[str, Any] = {"modalities": modalities, "frames": frames, "size": size, "lens": lens, "tolerance": tolerance}
+    print(attach_video(load(name), from_, **how))
 
 
 @data.command(name="list")

@@ -45,6 +45,7 @@ NEVER_AT_IMPORT = {
     "scipy",
     "h5py",
     "pyarrow",
+    "av",
 }
 
 

@@ -7,14 +7,14 @@ print(list_data())
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from skelbench.data.catalogue import Listing, list_data
 from skelbench.data.description import Description, describe
-from skelbench.data.folders import NAME, clear_leftovers, data_home
+from skelbench.data.folders import BUILT_IN, NAME, clear_leftovers, data_home
 from skelbench.data.formats import FORMATS, write_pack
 from skelbench.data.fractions import fraction
+from skelbench.data.frames import FrameSettings, FrameStore, frames_of, render_store
 from skelbench.data.importing import import_data
 from skelbench.data.loader import Loader
 from skelbench.data.longtail import long_tailed
@@ -25,9 +25,12 @@ from skelbench.data.store import Checksum, Meta, Store, checksums, verify, write
 from skelbench.errors import ConfigError, DataError
 
 __all__ = [
+    "BUILT_IN",
     "FORMATS",
     "Checksum",
     "Description",
+    "FrameSettings",
+    "FrameStore",
     "Listing",
     "Loader",
     "Meta",
@@ -37,6 +40,7 @@ __all__ = [
     "data_home",
     "describe",
     "fraction",
+    "frames_of",
     "import_data",
     "list_data",
     "load",
@@ -45,6 +49,7 @@ __all__ = [
     "make_split",
     "normalised_clips",
     "pool",
+    "render_store",
     "retarget",
     "verify",
     "write_pack",
@@ -55,23 +60,29 @@ __all__ = [
 def load(name: str | Path) -> Store:
     """Open a dataset by name or folder.
 
-    ``"playground"`` (or ``"playground:600"`` for 600 clips) is made on first use; anything else must have been imported.
+    ``"playground"`` (or ``"playground:600"`` for 600 clips) is made on first use, and so is ``"playground_frames"``, the one whose
+    classes take colour, depth, infrared or what no camera sees; anything else must have been imported.
 
     Args:
         name: a dataset under :func:`data_home`, or the path of a store.
 
     Raises:
         DataError: there is no such dataset (the message lists those there are), or its files are damaged.
-        ConfigError: ``playground:`` is followed by something that is not a number of clips.
+        ConfigError: ``playground:`` or ``playground_frames:`` is followed by something that is not a number of clips.
     """
     text = str(name)
-    if re.fullmatch(r"playground(:.*)?", text):
-        size = text.partition(":")[2] if ":" in text else "1200"
+    known, _, size = text.partition(":")
+    if known in BUILT_IN and (text == known or ":" in text):
+        size = size if ":" in text else "1200"
         if not (size.isdecimal() and 0 < int(size) <= 1_000_000):
-            raise ConfigError(f"{text!r}: wanted playground:<number of clips>, e.g. playground:600")
-        from skelbench.data.playground import playground
+            raise ConfigError(f"{text!r}: wanted {known}:<number of clips>, e.g. {known}:600")
+        if known == "playground":
+            from skelbench.data.playground import playground
 
-        return playground(int(size))
+            return playground(int(size))
+        from skelbench.data.playground_frames import playground_frames
+
+        return playground_frames(int(size))
     if isinstance(name, str) and NAME.fullmatch(name):
         home = data_home().absolute()
         if not (home / name).is_dir():

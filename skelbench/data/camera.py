@@ -1,7 +1,8 @@
 """Where a camera stands and where a joint falls in its picture.
 
 Camera coordinates have x to the camera's left, y up and z away from it, as a Kinect gives them. Pictures run from 0 to 1, x to the
-right and y down, whatever their size in pixels; pixel (i, j) of H x W is the ray through ((j + 0.5) / W, (i + 0.5) / H). A crop is another focal length and another centre: nothing is projected twice.
+right and y down, whatever their size in pixels; pixel (i, j) of H x W is the ray through ((j + 0.5) / W, (i + 0.5) / H). A crop is
+another focal length and another centre: nothing is projected twice.
 """
 
 from __future__ import annotations

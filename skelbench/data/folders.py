@@ -17,6 +17,7 @@ from typing import Any
 from skelbench.errors import DataError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+BUILT_IN = ("playground", "playground_frames")  # datasets that are made on first use; their names are taken
 SCRATCH = "scratch"  # ".scratch.*.part" folders hold files that are needed for a while
 
 

@@ -39,7 +39,12 @@ REVISION = 1  # of the renderer; part of the key, so that old pictures are not t
 DEPTH_RANGE = 1.5  # metres before and behind the body: ``Batch.frames["depth"]`` runs over them from 0 to 1
 CHUNK = 16  # clips rendered at a time
 CHUNK_PIXELS = 16 * 8 * 64 * 64  # but fewer where pictures are large
-_TYPES = {"rgb": np.dtype("u1"), "depth": np.dtype("<u2"), "ir": np.dtype("u1"), "places": np.dtype("<f4")}
+_TYPES: dict[str, np.dtype[Any]] = {
+    "rgb": np.dtype("u1"),
+    "depth": np.dtype("<u2"),
+    "ir": np.dtype("u1"),
+    "places": np.dtype("<f4"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +142,7 @@ class FrameStore:
 
         Args:
             batch: clips of the store these pictures belong to, known by ``batch.rows``.
-            modalities: of those there are.
+            modalities: some of those there are.
             frames: T'.
             generator: draws a picture from each stretch; the middle one where left out.
         """
@@ -150,7 +155,8 @@ class FrameStore:
         read = {name: self.arrays[name][rows[:, None], picked] for name in (*modalities, "places")}
         video = {name: scaled(name, read[name], self.distance[rows]) for name in modalities}
         index = torch.from_numpy(self.index[rows[:, None], picked])
-        return replace(batch, frames=video, frame_joints=torch.from_numpy(read["places"]), frame_index=index)
+        places = torch.from_numpy(read["places"]) if self.settings.get("placed", True) else None
+        return replace(batch, frames=video, frame_joints=places, frame_index=index)
 
 
 def scaled(name: str, values: np.ndarray, distance: np.ndarray) -> Tensor:
@@ -234,10 +240,13 @@ def render_store(store: Store, settings: FrameSettings, *, progress: bool = True
     chunk = max(1, min(CHUNK, CHUNK_PIXELS // (settings.kept * settings.size**2)))
     with tqdm(total=len(store), desc=f"rendering {store.meta.name}", unit="clip", disable=not progress) as bar:
 
-        def pictures() -> Iterator[tuple[np.ndarray, Pictures]]:
+        def pictures() -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
             for at in range(0, len(store), chunk):
                 rows = np.arange(at, min(at + chunk, len(store)))
-                yield rows, rendered_rows(store, rows, settings)
+                seen = rendered_rows(store, rows, settings)
+                parts = {"places": seen.joints, "frames": seen.index, "distance": seen.distance, "lamp": seen.lamp}
+                parts |= {name: getattr(seen, name) for name in CHANNELS}
+                yield rows, {name: part.numpy() for name, part in parts.items()}
                 bar.update(len(rows))
 
         return write_frames(path, store, pictures(), kept, modalities=tuple(CHANNELS), overwrite=overwrite)
@@ -273,7 +282,7 @@ def rendered_rows(store: Store, rows: np.ndarray, settings: FrameSettings, *, no
 def write_frames(
     path: Path,
     store: Store,
-    pictures: Iterator[tuple[np.ndarray, Pictures]],
+    pictures: Iterator[tuple[np.ndarray, Mapping[str, np.ndarray]]],
     settings: Mapping[str, Any],
     *,
     modalities: Sequence[str],
@@ -284,7 +293,7 @@ def write_frames(
     Args:
         path: the folder.
         store: whose clips they show.
-        pictures: rows and their pictures; every row of the store once.
+        pictures: rows and what is kept of them, named as in the module's list; every row of the store once. ``lamp`` may lack.
         settings: for ``meta.json``; ``kept`` and ``size`` give the shapes.
         modalities: which are written.
         overwrite: replace what is there.
@@ -299,8 +308,9 @@ def write_frames(
         }
         for rows, seen in pictures:
             for name, array in arrays.items():
-                array[rows] = (seen.joints if name == "places" else getattr(seen, name)).numpy().astype(_TYPES[name])
-            index[rows], distance[rows], lamp[rows] = seen.index.numpy(), seen.distance.numpy(), seen.lamp.numpy()
+                array[rows] = seen[name].astype(_TYPES[name])
+            index[rows], distance[rows] = seen["frames"], seen["distance"]
+            lamp[rows] = seen.get("lamp", lamp[rows])
         for array in arrays.values():
             array.flush()
         del arrays

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from skelbench.data.archive import is_archive, unpacked
-from skelbench.data.folders import check_name, check_target, clear_leftovers, data_home
+from skelbench.data.folders import BUILT_IN, check_name, check_target, clear_leftovers, data_home
 from skelbench.data.formats import FORMATS, fitting, open_source, reader_options, recognise
 from skelbench.data.formats.source import Source
 from skelbench.data.normalised import normalised_clips
@@ -68,8 +68,8 @@ def import_data(
         DataError: unsafe or taken name, no such file, unknown format, or bad content; the message names file and line, or the clip.
         ConfigError: an option the reader does not have, an unknown preset or split.
     """
-    if check_name(name) == "playground":
-        raise DataError("the name 'playground' belongs to the built-in set; choose another one")
+    if check_name(name) in BUILT_IN:
+        raise DataError(f"the name {name!r} belongs to the built-in sets; choose another one")
     place, target = Path(path).expanduser(), data_home() / name
     settings = {"format": format, "topology": topology, "preset": preset, "split": split, "options": options}
     stamp = fingerprint(place, settings)

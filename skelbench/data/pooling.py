@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from skelbench.data.container import ABOUT
-from skelbench.data.folders import check_name, check_target, data_home
+from skelbench.data.folders import BUILT_IN, check_name, check_target, data_home
 from skelbench.data.splits import make_split
 from skelbench.data.store import Store, write_store
 from skelbench.errors import ConfigError, DataError
@@ -277,8 +277,8 @@ def _write(
             for p in parts
         ],
     }
-    if check_name(name) == "playground":
-        raise DataError("the name 'playground' belongs to the built-in set; choose another one")
+    if check_name(name) in BUILT_IN:
+        raise DataError(f"the name {name!r} belongs to the built-in sets; choose another one")
     target = data_home() / name
     if target.is_dir() and (target / "meta.json").is_file():
         there = Store(target)

@@ -1,8 +1,8 @@
 """Pictures of moving bodies: colour, depth and infrared clips from any skeletons, all three seen by one pinhole camera.
 
 A body is capsules (:mod:`skelbench.data.flesh`) in front of a room with clutter. Every pixel is a ray; a capsule is met where the
-ray first comes within its radius of its axis, and the nearest surface wins. Only pixels in a capsule's own box are tried, all capsules
-of all frames at once, so that 64 x 64 pixels take milliseconds a clip on one core.
+ray first comes within its radius of its axis, and the nearest surface wins. Only pixels in a capsule's own box are tried, all
+capsules of all frames at once, so that 64 x 64 pixels take milliseconds a clip on one core.
 
     colour     clothes x (ambient + (1 - ambient) max(0, n . l)), noise
     depth      z of the surface in millimetres, noise that grows with z^2, nothing at silhouettes
@@ -206,7 +206,7 @@ def _capsules(
         parts.append((ball, ball, *_one(BALL, shown, MATERIALS.index("ball"))))
     lamps = things.lamp_on >= 0
     if bool(lamps.any()):
-        z = (distance + 0.75 * looks.room[:, 0]).view(N, 1)
+        z = (distance + 0.5 * looks.room[:, 0]).view(N, 1)
         xy = (camera.centre - looks.lamp) / camera.focal * z
         lamp = torch.cat([xy, z], 1).view(N, 1, 1, 3).expand(N, T, 1, 3)
         parts.append((lamp, lamp, *_one(LAMP, lamps[:, None, None].expand(N, T, 1), MATERIALS.index("lamp"))))

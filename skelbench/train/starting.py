@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from skelbench.data import Store, data_home, load
+from skelbench.data import BUILT_IN, Store, data_home, load
 from skelbench.errors import ConfigError, DataError, RunError, SkelbenchError
 from skelbench.methods.base import Method
 from skelbench.train.checkpoint import Checkpoint, read_table
@@ -119,7 +119,7 @@ def opened(data: str | Path | Store) -> Store:
 
 def address(store: Store, data: str | Path | Store) -> str:
     """How the settings of a run name its data: by name where ``load`` knows it, else by a full path."""
-    if isinstance(data, str) and data.partition(":")[0] == "playground":
+    if isinstance(data, str) and data.partition(":")[0] in BUILT_IN:
         return data
     path = store.path.resolve()
     return path.name if path.parent == data_home().resolve() else str(path)

@@ -201,7 +201,7 @@ class MMixer(Method):
             for at in range(0, len(batch), PIECE):
                 pieces.append(self.mixed({k: v[at : at + PIECE] for k, v in frames.items()}, there[at : at + PIECE]))
         columns: list[Any] = [list(column) for column in zip(*pieces, strict=True)]
-        return Mixed(*(None if column[0] is None else torch.cat(column) for column in columns))
+        return Mixed(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]
 
     def features(self, batch: Batch) -> Tensor:
         """The states that the classifier reads, one modality after the other (N, S * D)."""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from skelbench.errors import ConfigError
-from skelbench.evaluate import KNN, FineTune, Row, Table, Trial, ViewsLinear, run_protocol
+from skelbench.evaluate import KNN, FineTune, OwnClassifier, Row, Table, Trial, ViewsLinear, run_protocol
 from skelbench.evaluate.published import Published, find_published
 from skelbench.evaluate.score import AnyProtocol
 from skelbench.methods.base import Method
@@ -52,6 +52,7 @@ class Recipe:
         hardware: what the authors used, as far as it is known.
         differs: what differs from the paper and stands in no setting: what -> (there, here).
         second_stage: puts a method into its second stage, for a dry run that reaches it.
+        dry_edits: settings of a dry run.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Recipe:
     hardware: str
     differs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     second_stage: SecondStage | None = None
+    dry_edits: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def config(self) -> RunConfig:
@@ -78,8 +80,8 @@ class Recipe:
 
     def paper(self, protocol: AnyProtocol) -> Published | None:
         """The published number that a protocol's row stands beside; None where the protocol is not the paper's."""
-        kind = "linear" if isinstance(protocol, ViewsLinear) else "1-nn" if isinstance(protocol, KNN) else "fine-tune"
-        kind = kind if isinstance(protocol, ViewsLinear | KNN | FineTune) and protocol in self.protocols else ""
+        kinds = {ViewsLinear: "linear", KNN: "1-nn", FineTune: "fine-tune", OwnClassifier: "classifier"}
+        kind = kinds.get(type(protocol), "") if protocol in self.protocols else ""
         return next((p for p in self.published if p.protocol == kind), None)
 
     def differences(self, config: RunConfig) -> list[Difference]:
@@ -197,7 +199,7 @@ def dry(recipe: Recipe, *, batch: int = 4, **edits: Any) -> DryRun:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         store = recipe.data.made_up(Path(folder), recipe.split)
-        config = _edited(recipe.config, edits).edit({"train.batch": batch, "data": str(store.path)})
+        config = _edited(recipe.config, {**recipe.dry_edits, **edits}).edit({"train.batch": batch, "data": str(store.path)})
         state = prepare(config, store)
         losses: list[float] = []
         parts: tuple[str, ...] = ()

@@ -178,7 +178,7 @@ def test_what_it_refuses():
         build().logits(clips(side=64))
     with pytest.raises(ConfigError, match="at least one class"):
         build(classes=0)
-    with pytest.raises(ConfigError, match="must be a multiple|needs frames=5"):
+    with pytest.raises(ConfigError, match="needs frames=5 to be a multiple"):
         build(frames=5, net={"join": "concat"})
     for wrong in ({"smoothing": 1.0}, {"lost": -0.1}, {"reads": "sound"}, {"pictures": FrameSettings(modalities=("ir",))}):
         with pytest.raises(ConfigError, match="deform3d"):
@@ -196,7 +196,7 @@ def test_presets_and_settings_survive_json():
 
 
 def signals(n, g):
-    """Whether the picture is bright at the left or right, and whether joint 3 stands high or low; the class is whether they agree."""
+    """The picture is bright at the left or right, joint 3 stands high or low; the class is whether they agree."""
     a, b = torch.randint(0, 2, (2, n), generator=g)
     rgb = 0.2 + 0.1 * torch.rand(n, 3, 4, 32, 32, generator=g)
     rgb += 0.5 * ((torch.arange(32) < 16) == (a == 1)[:, None]).float()[:, None, None, None]

@@ -86,7 +86,7 @@ class MMixer(Method):
         self.extractors = nn.ModuleDict(made)
         shape: dict[str, Any] = {"inputs": next(iter(made.values())).width, "modalities": len(made), "classes": classes}
         self.mixer = Mixer(config.mixer, heads=config.auxiliary > 0 or config.alone > 0, generator=generator, **shape)
-        self.alone = config.alone > 0
+        self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))  # saved with the weights, for a run that goes on
 
     @classmethod
     def build(
@@ -106,7 +106,12 @@ class MMixer(Method):
         return settings
 
     def begin_epoch(self, epoch: int) -> None:
-        self.alone = epoch < self.config.alone
+        self.get_buffer("epoch").fill_(epoch)
+
+    @property
+    def alone(self) -> bool:
+        """The extractors learn alone in this epoch."""
+        return int(self.get_buffer("epoch")) < self.config.alone
 
     def streams(self, batch: Batch, generator: torch.Generator | None = None) -> tuple[dict[str, Tensor], Tensor]:
         """Frames (N, C, T, H, W) by modality and which of them are there (N, S); with a generator a training view of them.

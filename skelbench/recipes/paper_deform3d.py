@@ -1,7 +1,7 @@
 """3D deformable attention's tables (ICCV 2023), as far as their numbers could be read: two rows of a leaderboard's listing.
 
-The method is a reconstruction: formulas, sizes, input and schedule are the fact sheet's, not the paper's, which were not at hand. None
-of these runs was made to the end here. Video has to be attached to the skeletons first; a dry run renders pictures instead.
+The method is a reconstruction: formulas, sizes, input and schedule are the fact sheet's, not the paper's, which were not at hand.
+None of these runs was made to the end here. Video has to be attached to the skeletons first; a dry run renders pictures instead.
 """
 
 from __future__ import annotations

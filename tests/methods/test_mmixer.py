@@ -118,6 +118,9 @@ def test_extractors_learn_alone_first():
     assert all(p.grad is None for p in made.mixer.units.parameters())
     made.begin_epoch(2)
     assert "mix_rgb" in made.step(batch, generator()).parts
+    again = build(alone=2)
+    again.load_state_dict(made.state_dict())  # a run that goes on in the middle of an epoch
+    assert "mix_rgb" in again.step(batch, generator()).parts
 
 
 def test_a_modality_that_is_missing_is_the_same_however_it_is_missing():

@@ -34,7 +34,7 @@ from skelbench.methods.mmixer import jittered
 from skelbench.methods.supervised import check_labels
 from skelbench.nets.deform3d_looks import Looked
 from skelbench.nets.deform3d_net import Judged, Network, Reads
-from skelbench.skeleton.clip import Batch
+from skelbench.skeleton.clip import Batch, check_joints
 from skelbench.skeleton.frame_views import FrameViews
 from skelbench.skeleton.topology import Topology
 
@@ -113,13 +113,7 @@ class Deform3D(Method):
             raise DataError(
                 f"clip {first!r}: deform3d reads joints as they stand in the pictures (batch.frame_joints); there are none"
             )
-        if batch.frame_joints is not None and batch.frame_joints.shape[2] != self.topology.V:
-            V = batch.frame_joints.shape[2]
-            raise DataError(
-                f"clip {first!r}: {V} joints stand in the pictures, wanted the {self.topology.V} of {self.topology.name!r}"
-            )
-        if "rgb" in frames and frames["rgb"].shape[1] != 3:
-            raise DataError(f"clip {first!r}: rgb frames have {frames['rgb'].shape[1]} channels, wanted 3")
+        check_joints(batch.joints, self.topology)
         if generator is not None and frames:
             batch = c.views.view(batch, self.topology, generator)
             frames = batch.frames or {}

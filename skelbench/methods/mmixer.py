@@ -127,9 +127,6 @@ class MMixer(Method):
             raise DataError(
                 f"clip {batch.ids[0]!r}: M-Mixer reads {wanted}; {had}. A loader brings them with frames=method.pictures"
             )
-        for name, video in frames.items():
-            if video.shape[1] != CHANNELS[name]:
-                raise DataError(f"clip {batch.ids[0]!r}: {name} frames have {video.shape[1]} channels, wanted {CHANNELS[name]}")
         absent = next(iter(frames.values())).new_zeros(len(batch), dtype=torch.bool)
         there = torch.stack([frames[n].flatten(1).any(dim=1) if n in frames else absent for n in self.modalities], dim=1)
         if not bool(there.any(dim=1).all()):

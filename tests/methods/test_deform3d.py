@@ -74,7 +74,7 @@ def test_each_kind_reads_what_it_says(reads):
     changes = [bool((made.logits(b) - before).abs().max() > 1e-6) for b in (dark, moved)]
     assert changes == [reads != "pose", reads != "rgb"]
     if reads == "pose":
-        made.logits(replace(batch, frames=None))
+        made.logits(replace(batch, frame_index=None))
     if reads == "rgb":
         made.logits(replace(batch, frame_joints=None))
 

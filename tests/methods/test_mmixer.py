@@ -197,7 +197,7 @@ def test_explanations():
 def test_what_it_refuses():
     batch = clips()
     with pytest.raises(DataError, match=r"clip '0': M-Mixer reads rgb, depth, ir; the batch has no pictures"):
-        build().logits(replace(batch, frames=None))
+        build().logits(replace(batch, frames=None, frame_joints=None))
     with pytest.raises(DataError, match=r"reads depth, ir; there is rgb"):
         build(("depth", "ir")).logits(replace(batch, frames={"rgb": batch.frames["rgb"]}))
     with pytest.raises(DataError, match="clip '2': no modality is there"):
@@ -236,14 +236,12 @@ def test_resnets_as_extractors():
 
 
 def flickers(n, g):
-    """Colour says which half is bright, infrared which half; the class is whether they agree."""
+    """Colour is bright or dark, infrared is bright or dark; the class is whether they agree."""
     a, b = torch.randint(0, 2, (2, n), generator=g)
     frames = {}
     for name, bit in (("rgb", a), ("ir", b)):
         video = 0.1 * torch.rand(n, CHANNELS[name], 4, 16, 16, generator=g) + 0.2
-        half = torch.arange(16) < 8
-        video += 0.5 * (half == (bit == 1)[:, None]).float()[:, None, None, None]
-        frames[name] = video
+        frames[name] = video + 0.5 * bit.view(-1, 1, 1, 1, 1)
     joints = np.zeros((n, 4, 1, 17, 2), np.float32)
     return replace(batch_of(joints, labels=(a ^ b).numpy()), frames=frames)
 

@@ -31,7 +31,7 @@ class FrameCNN(nn.Module):
         """Sizes of the fact sheet's light default: 0.22 M parameters."""
 
         widths: tuple[int, ...] = (16, 32, 64, 96)  # of the stages; each halves the picture
-        groups: int = 8  # of GroupNorm
+        groups: int = 8  # of GroupNorm; as many as channels would take a picture's own brightness away
         features: int = 128  # D
 
         def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ from skelbench.train.config import Train
 def deform3d_smoke() -> tuple[Deform3D.Config, Train]:
     block = Block.Config(width=16, heads=2, blocks=1, groups=2, drop_path=0.0)
     own = Deform3D.Config(
-        net=Network.Config(video=VideoCNN.Config(widths=(8, 8, 8, 8)), block=block),
+        net=Network.Config(video=VideoCNN.Config(widths=(8, 8, 8, 8), groups=2), block=block),
         pictures=FrameSettings(modalities=("rgb",), frames=4, size=32),
     )
     return own, Train(epochs=2, batch=8, optimiser="adam", lr=0.001, weight_decay=0.0, probe_every=1, meter_every=1)
@@ -28,7 +28,7 @@ def deform3d_demo() -> tuple[Deform3D.Config, Train]:
     """
     block = Block.Config(width=64, heads=4, blocks=2, drop_path=0.0)
     own = Deform3D.Config(
-        net=Network.Config(video=VideoCNN.Config(widths=(8, 16, 32, 64)), block=block),
+        net=Network.Config(video=VideoCNN.Config(widths=(8, 16, 32, 64), groups=4), block=block),
         pictures=FrameSettings(modalities=("rgb",), frames=8, size=64),
     )
     return own, Train(epochs=30, batch=16, optimiser="adam", lr=0.001, weight_decay=0.0, warmup=2, drops=(22,))

@@ -13,7 +13,7 @@ from skelbench.train.config import Train
 
 def mmixer_smoke() -> tuple[MMixer.Config, Train]:
     own = MMixer.Config(
-        extractor=FrameCNN.Config(widths=(8, 8), features=16),
+        extractor=FrameCNN.Config(widths=(8, 8), groups=2, features=16),
         mixer=Mixer.Config(width=16, heads=2),
         pictures=FrameSettings(frames=4, size=16),
     )
@@ -27,7 +27,7 @@ def mmixer_demo() -> tuple[MMixer.Config, Train]:
     once, where the sheet has AdamW and a cosine.
     """
     own = MMixer.Config(
-        extractor=FrameCNN.Config(widths=(8, 16, 32, 64), features=64),
+        extractor=FrameCNN.Config(widths=(8, 16, 32, 64), groups=4, features=64),
         mixer=Mixer.Config(width=64, heads=4),
         pictures=FrameSettings(frames=8, size=64),
     )

@@ -38,7 +38,7 @@ def clips(n=6, T=4, side=16, names=("rgb", "depth", "ir"), labels=None, seed=0):
 def build(names=("rgb", "depth", "ir"), classes=4, mixer=None, **edits):
     small = {"width": 16, "heads": 2, "dropout": 0.0, **(mixer or {})}
     config = MMixer.Config(
-        extractor=FrameCNN.Config(widths=(8, 8), features=12),
+        extractor=FrameCNN.Config(widths=(8, 8), groups=2, features=12),
         mixer=Mixer.Config(**small),
         pictures=FrameSettings(modalities=names, frames=4, size=16),
         **{"views": STILL, "jitter": 0.0, "smoothing": 0.0, **edits},
@@ -236,12 +236,13 @@ def test_resnets_as_extractors():
 
 
 def flickers(n, g):
-    """Colour is bright or dark, infrared is bright or dark; the class is whether they agree."""
+    """In colour there is a bright square or not, in infrared too; the class is whether they agree."""
     a, b = torch.randint(0, 2, (2, n), generator=g)
     frames = {}
     for name, bit in (("rgb", a), ("ir", b)):
         video = 0.1 * torch.rand(n, CHANNELS[name], 4, 16, 16, generator=g) + 0.2
-        frames[name] = video + 0.5 * bit.view(-1, 1, 1, 1, 1)
+        video[..., 4:12, 4:12] += 0.5 * bit.view(-1, 1, 1, 1, 1)
+        frames[name] = video
     joints = np.zeros((n, 4, 1, 17, 2), np.float32)
     return replace(batch_of(joints, labels=(a ^ b).numpy()), frames=frames)
 

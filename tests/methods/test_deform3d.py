@@ -196,22 +196,22 @@ def test_presets_and_settings_survive_json():
 
 
 def signals(n, g):
-    """The picture is bright at the left or right, joint 3 stands high or low; the class is whether they agree."""
+    """There is a bright square in the picture or not, joint 3 stands high or low: four classes, a bit of each stream."""
     a, b = torch.randint(0, 2, (2, n), generator=g)
     rgb = 0.2 + 0.1 * torch.rand(n, 3, 4, 32, 32, generator=g)
-    rgb += 0.5 * ((torch.arange(32) < 16) == (a == 1)[:, None]).float()[:, None, None, None]
+    rgb[..., 8:24, 8:24] += 0.5 * a.view(-1, 1, 1, 1, 1)
     places = 0.3 + 0.4 * torch.rand(n, 4, 17, 1, 2, generator=g)
     places[:, :, 3, 0, 1] = 0.2 + 0.6 * b.float()[:, None]
     joints = np.zeros((n, 4, 1, 17, 2), np.float32)
-    return replace(batch_of(joints, labels=(a ^ b).numpy()), frames={"rgb": rgb}, frame_joints=places)
+    return replace(batch_of(joints, labels=(2 * a + b).numpy()), frames={"rgb": rgb}, frame_joints=places)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("reads", "low", "high"), [("both", 0.95, 1.0), ("late", 0.0, 0.7)])
-def test_it_learns_what_no_stream_knows(reads, low, high):
-    made, g = build(reads=reads, classes=2, bodies=1), generator(3)
+@pytest.mark.parametrize(("reads", "low", "high"), [("both", 0.9, 1.0), ("rgb", 0.4, 0.6), ("pose", 0.4, 0.6)])
+def test_it_learns_from_both_streams(reads, low, high):
+    made, g = build(reads=reads, bodies=1, block={"blocks": 1}), generator(3)
     optimiser = torch.optim.Adam(made.parameters(), lr=3e-3)
-    for _ in range(150):
+    for _ in range(120):
         step = made.step(signals(32, g), g)
         optimiser.zero_grad()
         step.loss.backward()

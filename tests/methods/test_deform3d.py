@@ -211,7 +211,7 @@ def signals(n, g):
 def test_it_learns_from_both_streams(reads, low, high):
     made, g = build(reads=reads, bodies=1, block={"blocks": 1}), generator(3)
     optimiser = torch.optim.Adam(made.parameters(), lr=3e-3)
-    for _ in range(120):
+    for _ in range(250):
         step = made.step(signals(32, g), g)
         optimiser.zero_grad()
         step.loss.backward()

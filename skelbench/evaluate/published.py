@@ -16,6 +16,7 @@ EVIDENCE = {
     "I": "from the result images of the authors' repository",
     "R": "from the tables in the text of the authors' repository",
     "Z": "from the model zoo of the authors' repository",
+    "L": "from the listing of a public leaderboard",
     "T": "from another paper's table",
 }
 

@@ -18,6 +18,8 @@ METHODS: dict[str, str] = {
     "psumnet": "skelbench.methods.psumnet:PSUMNet",
     "stgcnpp": "skelbench.methods.stgcnpp:OneStream",
     "brl": "skelbench.methods.brl:BRL",
+    "mmixer": "skelbench.methods.mmixer:MMixer",
+    "deform3d": "skelbench.methods.deform3d:Deform3D",
     "supervised": "skelbench.methods.supervised:Supervised",
     "random": "skelbench.methods.floors:RandomEncoder",
     "raw": "skelbench.methods.floors:Raw",

@@ -38,11 +38,26 @@ class Explanation:
         joints: weight of every joint in every frame (N, T, V).
         pairs: joint-to-joint weights per head (N, heads, V, V).
         frames: weight of every frame (N, T).
+        streams: names of the modalities, S of them, in the order of the fields below.
+        modalities: how far each modality is open to the others in every picture (N, T', S), 0 to 1.
+        exchange: share of modality i's attention that goes to picture t of modality j (N, S, S, T'), [n, i, j, t].
+        frame_pairs: picture-to-picture weights per head (N, heads, T', T').
+        samples: where points were read in the video (N, L, G, K, 3), block by block and group by group: (t, y, x), each 0..1, from
+            the first picture's begin to the last one's end and from edge to edge of the picture.
+        references: where those points stand before they are moved (K, 3), likewise.
+        sample_weights: attention that each point gets (N, L, K).
     """
 
     joints: Tensor | None = None
     pairs: Tensor | None = None
     frames: Tensor | None = None
+    streams: tuple[str, ...] = ()
+    modalities: Tensor | None = None
+    exchange: Tensor | None = None
+    frame_pairs: Tensor | None = None
+    samples: Tensor | None = None
+    references: Tensor | None = None
+    sample_weights: Tensor | None = None
 
 
 class Method(nn.Module):

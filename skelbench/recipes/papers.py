@@ -6,12 +6,16 @@ import difflib
 from collections.abc import Callable
 
 from skelbench.errors import ConfigError
-from skelbench.recipes import paper_brl, paper_halp, paper_isc, paper_psumnet, paper_skeletonmae
+from skelbench.recipes import paper_brl, paper_deform3d, paper_halp, paper_isc, paper_mmixer, paper_psumnet, paper_skeletonmae
 from skelbench.recipes.recipe import Recipe
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     make.__name__: make
     for make in (
+        paper_deform3d.deform3d_ntu60_xsub,
+        paper_deform3d.deform3d_ntu120_xsub,
+        paper_mmixer.mmixer_ntu60_xsub,
+        paper_mmixer.mmixer_ntu120_xsub,
         paper_halp.halp_ntu60_xsub,
         paper_halp.halp_ntu60_xview,
         paper_halp.halp_ntu120_xsub,

@@ -52,6 +52,7 @@ class Recipe:
         hardware: what the authors used, as far as it is known.
         differs: what differs from the paper and stands in no setting: what -> (there, here).
         second_stage: puts a method into its second stage, for a dry run that reaches it.
+        dry_edits: settings of a dry run.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Recipe:
     hardware: str
     differs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     second_stage: SecondStage | None = None
+    dry_edits: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def config(self) -> RunConfig:
@@ -197,7 +199,7 @@ def dry(recipe: Recipe, *, batch: int = 4, **edits: Any) -> DryRun:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         store = recipe.data.made_up(Path(folder), recipe.split, clips=16)
-        config = _edited(recipe.config, edits).edit(
+        config = _edited(recipe.config, {**recipe.dry_edits, **edits}).edit(
             # of so few clips no tail can be cut
             {"train.batch": batch, "data": str(store.path), "split": recipe.split.partition("@")[0]}
         )

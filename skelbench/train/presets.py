@@ -21,7 +21,14 @@ from skelbench.methods.moco import MoCo
 from skelbench.methods.supervised import Supervised
 from skelbench.nets.gru import GRU
 from skelbench.skeleton.augment import Views
-from skelbench.train import presets_brl, presets_isc, presets_psumnet, presets_skeletonmae
+from skelbench.train import (
+    presets_brl,
+    presets_deform3d,
+    presets_isc,
+    presets_mmixer,
+    presets_psumnet,
+    presets_skeletonmae,
+)
 from skelbench.train.config import Difference, RunConfig, Train, diff, method_class
 
 NAMES = ("smoke", "demo", "paper")
@@ -126,6 +133,8 @@ PRESETS: dict[tuple[str, str], Callable[[], tuple[object, Train]]] = {
     **presets_skeletonmae.PRESETS,
     **presets_psumnet.PRESETS,
     **presets_brl.PRESETS,
+    **presets_mmixer.PRESETS,
+    **presets_deform3d.PRESETS,
 }
 
 

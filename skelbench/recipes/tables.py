@@ -155,6 +155,7 @@ def table(name: str, *, out: str | Path = "results", seeds: int = 3, processes: 
             for piece, _ in in_processes(_do, jobs, processes, done=_is_done):
                 found.add(_read(piece, place))
                 bar.update()
+    found = Table([*found, *_floors_elsewhere(found)])
     texts = {"md": found.to_markdown(), "csv": found.to_csv(), "json": found.to_json(), "html": found.to_html()}
     for suffix, text in texts.items():
         (place / f"{name}.{suffix}").write_text(text, encoding="utf-8")
@@ -197,11 +198,25 @@ def growth(seeds: int) -> list[list[Piece]]:
     for store in stores:
         as_layout(store, body, bodies=1)  # here, not in two processes at a time
     on, first = tuple(tests.items()), []
-    for store in (*made, pooled):
+    for store in (pooled, *made):
         for seed in range(seeds):
             for method in ("moco", "halp", "isc", "skeletonmae"):
-                first.append(_piece(store, EVERYTHING, method, seed, edits=_steps(method, len(store)), on=on))
+                piece = _piece(store, EVERYTHING, method, seed, edits=_steps(method, len(store)), on=on)
+                first.append(piece if store is pooled else replace(piece, floor=""))  # what is untrained has seen neither
     return [first]
+
+
+def _floors_elsewhere(found: Table) -> list[Row]:
+    """The floors of a transfer stand beside every other transfer to the same clips: nothing untrained knows what was trained on."""
+    places = {(r.data, r.split, r.protocol) for r in found if " -> " in r.data}
+    known = [r for r in found if " -> " in r.data and (r.method.startswith("random") or r.method == "raw")]
+    have = {(r.data, r.split, r.protocol) for r in known}
+    return [
+        replace(r, data=data)
+        for data, split, protocol in sorted(places - have)
+        for r in known
+        if (r.split, r.protocol) == (split, protocol) and r.data.rpartition(" -> ")[2] == data.rpartition(" -> ")[2]
+    ]
 
 
 def _steps(method: str, clips: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from skelbench.data import load, write_store
 from skelbench.data.folders import data_home
 from skelbench.errors import ConfigError, DataError
+from skelbench.evaluate import Table
 from skelbench.recipes import tables
 from skelbench.recipes.tables import FEW, SHORT, TABLES, Piece, _do, _read, table
 from skelbench.skeleton.clip import Clip
@@ -126,6 +127,14 @@ def test_growth_measures_on_people_the_pool_has_not_seen(small, home):
     assert {r.data for r in pooled} == {f"pooled_real -> {name}" for name in tables.REAL}
     assert {r.method for r in pooled} == {"moco", "random", "raw"}
     assert len(load("pooled_real")) < 96
+    made = next(v for k, v in rows.items() if not k.startswith("pooled"))
+    assert {r.method for r in made} == {"moco"}
+    found = Table([*pooled, *made])
+    found.add(tables._floors_elsewhere(found))
+    lines = {(x.data, x.protocol, x.method): x.accuracy.mean for x in found.lines()}
+    for data, protocol in {(r.data, r.protocol) for r in made}:
+        for floor in ("random", "raw"):
+            assert lines[data, protocol, floor] == lines[f"pooled_real -> {data.rpartition(' -> ')[2]}", protocol, floor]
 
 
 def test_the_whole_of_a_table_and_no_piece_twice(home, monkeypatch):

@@ -203,7 +203,7 @@ def growth(seeds: int) -> list[list[Piece]]:
             for method in ("moco", "halp", "isc", "skeletonmae"):
                 piece = _piece(store, EVERYTHING, method, seed, edits=_steps(method, len(store)), on=on)
                 first.append(piece if store is pooled else replace(piece, floor=""))  # what is untrained has seen neither
-    return [first]
+    return [sorted(first, key=lambda piece: piece.method == "isc")]  # the longest ones last
 
 
 def _floors_elsewhere(found: Table) -> list[Row]:

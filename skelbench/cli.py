@@ -151,7 +151,7 @@ def report_runs(
     Args:
         runs: their folders.
         protocol: as in evaluate.
-        fuse: add up the scores of the runs: equal, chosen (on held-out training subjects), brl (six streams), or weights as 0.6,0.4.
+        fuse: add up the scores of the runs: equal, chosen (on held-out training subjects), brl (six streams), or weights 0.6,0.4.
         csv: write the table there too.
         html: write the table there too.
         tex: write the table there too.

@@ -1,7 +1,8 @@
 """Fusion: class scores of several runs (joint, bone, motion ...) added up.
 
 Every run is measured by the same protocol; the sum is ``sum_s w_s logits_s``, with equal weights in CMD and HaLP, or the same of
-probabilities, as in BRL. Weights are fixed, or chosen on held-out training subjects. Clips are matched by their names, never by their places.
+probabilities, as in BRL. Weights are fixed, or chosen on held-out training subjects. Clips are matched by their names, never by
+their places.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""BRL's numbers on long-tailed NTU RGB+D, imbalance 100: one stream of ST-GCN++, the network's own classifier on the whole test side.
+"""BRL's numbers on long-tailed NTU RGB+D, imbalance 100: one stream of ST-GCN++, its own classifier on the whole test side.
 
 The numbers are those of the authors' model zoo, the best of 24 looks at the test side; here the last epoch counts. They were there
 before the released settings changed from the class-balanced to the action-aware loss, so either may have made them; both are one

@@ -36,7 +36,8 @@ from skelbench.evaluate.protocols import protocol as find_protocol
 from skelbench.recipes.demo import METHODS, settings_for, usual_split
 from skelbench.recipes.jobs import in_processes
 from skelbench.train import open_run, presets, start
-from skelbench.train.config import RunConfig, diff
+from skelbench.train.config import Difference, RunConfig, diff
+from skelbench.train.presets import PRESETS
 from skelbench.train.tree import resolve
 
 BESIDE = ("train.seed", "train.refit", "train.threads", "train.device")  # say who ran it, not how it differs from a recipe
@@ -157,9 +158,7 @@ def _do(job: Job) -> None:
         else:
             run = start(_config(job), store, split=job.split, folder=folder)
         run.run(progress=False)
-        recipe = presets(variant(job.method)[0], "paper", data=run.config.data, split=run.config.split)
-        differs = [d for d in diff(recipe, run.config) if d.name not in BESIDE]
-        rows = evaluate(run, split=parted, name=job.method, differs=differs, **_measured(job))
+        rows = evaluate(run, split=parted, name=job.method, differs=_differs(run.config), **_measured(job))
     part = job.rows.with_suffix(f".{os.getpid()}")
     part.write_text(json.dumps({"job": _identity(job), "rows": json.loads(Table(rows).to_json())}))
     os.replace(part, job.rows)
@@ -207,6 +206,14 @@ def _folds(store: Store, wanted: str) -> list[str]:
     if subset == "held" or subset.startswith("held@"):
         return [f"{base}@held{third}{subset.removeprefix('held')}" for third in range(THIRDS)]
     return [f"{name}{at}{subset}" for name in folds[base]()] if base in folds else [wanted]
+
+
+def _differs(config: RunConfig) -> list[Difference]:
+    """Settings that are not the paper's; none where no paper has settings for the method."""
+    if (config.method, "paper") not in PRESETS:
+        return []
+    recipe = presets(config.method, "paper", data=config.data, split=config.split)
+    return [d for d in diff(recipe, config) if d.name not in BESIDE]
 
 
 def _measured(job: Job) -> dict[str, Any]:

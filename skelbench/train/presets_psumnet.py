@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from skelbench.methods.psumnet import PSUMNet
 from skelbench.methods.stgcnpp import OneStream
@@ -61,7 +62,7 @@ def stgcnpp_smoke() -> tuple[OneStream.Config, Train]:
 def stgcnpp_demo() -> tuple[OneStream.Config, Train]:
     """PSUMNet's demo for a single stream: its body's depth and widths, its frames, its schedule."""
     parts, train = psumnet_demo()
-    views = {"frames": parts.frames, "minimum": parts.minimum, "ratio": parts.ratio, "turn": parts.turn}
+    views: dict[str, Any] = {"frames": parts.frames, "minimum": parts.minimum, "ratio": parts.ratio, "turn": parts.turn}
     return OneStream.Config(net=STGCNPP.Config(channels=parts.body.channels), **views), train
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from torch import Tensor
 
@@ -53,7 +55,7 @@ def parts_on_body(clip: Clip, *, reading: str = "fixed", frame: int | None = Non
         body.append(svg.path(whole, stroke=LINE, stroke_width=1, stroke_opacity=0.7))
         own, meant = place[list(part.joints)], set(right[name].pairs)
         for child, parent in part.pairs:
-            style: dict[str, object] = {"stroke": GOOD, "stroke_width": 3} if (child, parent) in meant else {}
+            style: dict[str, Any] = {"stroke": GOOD, "stroke_width": 3} if (child, parent) in meant else {}
             style = style or {"stroke": BAD, "stroke_width": 2, "stroke_dasharray": "5 3"}
             body.append(svg.path([own[parent], own[child]], stroke_linecap="round", **style))
         body.append(svg.dots(own, colour=GOOD, size=6, opacity=1.0))

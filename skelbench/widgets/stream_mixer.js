@@ -250,7 +250,7 @@ class Mixer {
     const { canvas, C } = this;
     const ratio = window.devicePixelRatio || 1;
     const size = Math.round(SIDE * ratio);
-    if (canvas.width !== size) canvas.width = canvas.height = size;
+    if (canvas.width !== size || canvas.height !== size) canvas.width = canvas.height = size;
     const context = canvas.getContext("2d");
     const css = getComputedStyle(this.root);
     const tone = (name) => css.getPropertyValue(`--${name}`).trim();

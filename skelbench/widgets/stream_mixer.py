@@ -174,7 +174,7 @@ class StreamMixer(PacedWidget):
             place = {"x": left + c * cell, "y": 24 + r * cell, "width": cell, "height": cell}
             body.append(svg.tag("rect", **place, fill=GOOD if better else BAD, fill_opacity=opacity))
         body.append(svg.path([(left, 24), (left + MATRIX, 24 + MATRIX)], stroke=LINE, stroke_width=0.5))
-        body.append(svg.text(left, 24 + MATRIX + 14, "blue: better, orange: worse; down: true class, across: predicted", size=9))
+        body.append(svg.text(left, 24 + MATRIX + 14, "blue: better, orange: worse; rows: true, columns: predicted", size=9))
         return svg.document(WIDTH, max(24 + MATRIX + 22, 34 + 26 * len(rows) + 26), body, title=f"Streams mixed: {told}")
 
     def save_svg(self, path: str | Path) -> Path:

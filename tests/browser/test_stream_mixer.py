@@ -46,6 +46,10 @@ def test_a_dragged_slider_moves_accuracy_and_confusion(lab: Any, sheet: Callable
     before, pixels = opened.data(".skb-mix"), page.evaluate(PIXELS)
     assert before["weights"] == "1 1 1" and before["theme"] == ("dark" if dark else "light")
 
+    assert page.evaluate(
+        "() => { const c = document.querySelector('.skb-mix canvas'); return c.width === c.height && c.width >= 300; }"
+    )
+
     slider = page.locator(".skb-mix input[type=range]").nth(2)
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()

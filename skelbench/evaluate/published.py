@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-EVIDENCE = {"P": "read in the paper", "I": "from the result images of the authors' repository", "T": "from another paper's table"}
+EVIDENCE = {
+    "P": "read in the paper",
+    "I": "from the result images of the authors' repository",
+    "R": "from the tables in the text of the authors' repository",
+    "Z": "from the model zoo of the authors' repository",
+    "L": "from the listing of a public leaderboard",
+    "T": "from another paper's table",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -259,6 +259,7 @@ def taught(made, steps, *, product, seed=3):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_it_learns_both_bits_and_only_mixing_their_product():
     seeing, right = taught(build(("rgb", "ir"), classes=4), 60, product=False)
     assert right > 0.95

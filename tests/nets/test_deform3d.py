@@ -508,6 +508,7 @@ def judged(made, **kind):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_search_goes_where_something_is():
     still, before = judged(taught(300, reach=0.0))
     moved, after = judged(taught(300))
@@ -516,6 +517,7 @@ def test_the_search_goes_where_something_is():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_product_of_video_and_joints_is_learnt_and_needs_both():
     made = taught(300, pose=True, stride=2, kernel=5)
     assert judged(made, pose=True)[0] > 0.95

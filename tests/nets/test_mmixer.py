@@ -324,6 +324,8 @@ def toy(**edits):
     return mixer(modalities=2, inputs=16, classes=2, width=32, heads=False, positions=24, **edits)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_product_of_two_modalities_needs_mixing():
     assert learn(toy(mix="off"), 150) < 0.7  # a linear head on both states cannot
     assert learn(toy(content="mean"), 150) > 0.97
@@ -331,6 +333,7 @@ def test_a_product_of_two_modalities_needs_mixing():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_query_finds_the_step_that_counts():
     made = toy(content="cfem")
     assert learn(toy(content="mean"), 300, T=24, needle=True) < 0.85

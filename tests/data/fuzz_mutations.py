@@ -176,7 +176,7 @@ def archive(data: bytes, rng: np.random.Generator) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", pick(rng, [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as new:
         for member, content in members:
-            new.writestr(member, content)
+            new.writestr(zipfile.ZipInfo(member), content, new.compression)  # without the time of day
     return file.getvalue()
 
 

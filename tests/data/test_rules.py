@@ -112,7 +112,7 @@ def test_lists_that_do_not_fit_are_refused(tmp_path):
     for bad in ({"by": "subject", "train": [1], "test": 2}, {"by": "subject"}, {"train": [1]}, {"by": ["subject"], "train": [1]}):
         with pytest.raises(DataError, match="split 'x' needs 'by'"):
             make_split(of(tmp_path / "n", people(), splits={"x": bad}), "x")
-    with pytest.raises(ConfigError, match=r"no split called 'y'; there are: xsub, .*, loso:<subject>, x"):
+    with pytest.raises(ConfigError, match=r"no split called 'y'; there are: xsub, .*, loso:<subject>, all, x"):
         make_split(store, "y")
 
 

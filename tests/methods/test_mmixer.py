@@ -268,4 +268,4 @@ def test_it_learns_both_bits_and_only_mixing_their_product():
         made = build(("rgb", "ir"), classes=2, mixer={"fusion": fusion, "width": 32})
         made.extractors.load_state_dict(seeing.extractors.state_dict())  # each knows its own bit, which is worth nothing alone
         found[fusion] = taught(made, 80, product=True)[1]
-    assert found["mixer"] > 0.95 and found["late"] < 0.7
+    assert found["mixer"] > 0.95 and found["late"] < 0.8  # a sum of two scores is right in three of the four cases at most
